@@ -1,0 +1,13 @@
+/* cc.h - the few words that every file may use */
+#ifndef BASE_CC_H
+#define BASE_CC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define countof(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

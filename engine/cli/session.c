@@ -1,0 +1,129 @@
+#include "cli/session.h"
+
+#include "base/hash.h"
+#include "base/msg.h"
+#include "cli/cmd.h"
+#include "cli/machine.h"
+#include "cli/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Of the version and of everything that may change a result: the same program built anywhere
+ * has one id, since a compiler may not change a byte (DESIGN section 2). */
+static uint64_t build_id(void)
+{
+    struct buf text = {0};
+
+    buf_text(&text, VBUILD_VERSION "\n");
+    for (uint32_t i = 0; i < all_ops_count; i++)
+        buf_printf(&text, "%s %u\n", all_ops[i]->name, all_ops[i]->version);
+    for (int i = 0; i < DTYPE_COUNT; i++)
+        buf_printf(&text, "%s %u\n", dtype_name((enum dtype)i), dtype_info((enum dtype)i)->version);
+    const uint64_t id = hash_u64(text.data, text.size, 0);
+
+    buf_finish(&text);
+    return id;
+}
+
+static struct build_options settings(const struct options *options, const struct workspace *ws)
+{
+    return (struct build_options){
+        .jobs = options->jobs ? (uint32_t)options->jobs : machine_jobs(),
+        .mem_bytes = options->mem_bytes ? options->mem_bytes : machine_memory(),
+        .keep_going = options->keep_going,
+        .force = options->force,
+        .durable = options->durable,
+        .out_dir = ws->out_dir,
+        .build_id = build_id(),
+    };
+}
+
+/* A cache that cannot be used is exit 4 whatever the system said about it (ruling 37). */
+static bool open_store(struct session *s, enum store_mode mode, struct err *err)
+{
+    if (store_open(&s->store, s->ws.cache, mode, err))
+        return true;
+    s->store = NULL;
+    if (err->code == ERR_IO)
+        err->code = ERR_CACHE;
+    return false;
+}
+
+bool session_open(struct session *s, const struct options *options, struct err *err)
+{
+    *s = (struct session){.options = options, .arena = arena_new()};
+    /* before the workspace: the path of --json is the working directory's */
+    if (!events_open(&s->events, options->json, err))
+        return false;
+    if (!workspace_open(&s->ws, options, s->arena, err))
+        return false;
+    s->build = settings(options, &s->ws);
+    events_start(&s->events, s->ws.recipe, &s->build);
+    if (!open_store(s, STORE_READ, err))
+        return false;
+    const struct recipe_options want = {
+        .define = options->define,
+        .ndefine = options->ndefine,
+        .variant = s->ws.variant,
+        .nvariant = s->ws.nvariant,
+        .store = s->store,
+    };
+
+    s->evaluated = recipe_open(&s->recipe, s->ws.recipe, &want, err);
+    for (uint32_t i = 0; s->evaluated && i < s->recipe.nnote; i++)
+        msg_note("%s", s->recipe.note[i]);
+    return s->evaluated;
+}
+
+bool session_write(struct session *s, struct err *err)
+{
+    struct err ignored;
+
+    store_close(s->store, false, &ignored); /* it was only read */
+    s->store = NULL;
+    return open_store(s, STORE_WRITE, err);
+}
+
+int session_fail(struct session *s, const struct err *err, bool running)
+{
+    const struct recipe *recipe = s->evaluated ? &s->recipe : NULL;
+
+    msg_error("%s", err->text);
+    events_end(&s->events, err->code == ERR_STOPPED ? "interrupted" : "failed", recipe,
+               s->reported ? &s->report : NULL);
+    return err_exit(err->code, running);
+}
+
+int session_finish(struct session *s, int code)
+{
+    struct err err;
+    bool ok = true;
+
+    if (s->evaluated)
+        recipe_close(&s->recipe);
+    if (s->store)
+        ok = store_close(s->store, s->build.durable, &err);
+    if (!ok) {
+        msg_error("%s", err.text);
+        code = code ? code : err_exit(err.code, true);
+    }
+    if (!events_close(&s->events, &err)) {
+        msg_error("%s", err.text);
+        code = code ? code : err_exit(err.code, true);
+    }
+    arena_free(s->arena);
+    return code;
+}
+
+void put_bits(struct buf *out, const struct artifact_size *size)
+{
+    char text[32];
+
+    if (size->bpw_quantized > 0)
+        buf_printf(out, "%.3f bits per weight over quantized tensors, %.3f over all",
+                   size->bpw_quantized, size->bpw);
+    else
+        buf_printf(out, "%.3f bits per weight", size->bpw);
+    buf_printf(out, ", %s of tensors", size_text(size->tensor_bytes, text, sizeof(text)));
+}

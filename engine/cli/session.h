@@ -1,0 +1,36 @@
+/* session.h - what build, plan, explain and graph share: workspace, events, store, recipe
+ *
+ * The recipe runs against a store that is only read, so that a wrong recipe leaves no trace:
+ * session_write opens it for writing once there is something to build. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/events_json.h"
+#include "cli/workspace.h"
+
+struct session {
+    const struct options *options;
+    struct arena *arena;
+    struct workspace ws;
+    struct events_json events;
+    struct store *store;
+    struct recipe recipe;
+    bool evaluated; /* recipe is there */
+    struct build_options build;
+    struct build_report report;
+    bool reported; /* report is filled */
+};
+
+/* All of it; says what the recipe wants said. On failure call session_fail, then finish. */
+bool session_open(struct session *s, const struct options *options, struct err *err) MUST_USE;
+bool session_write(struct session *s, struct err *err) MUST_USE;
+
+/* Say that it failed, end the events, and the exit code; RUNNING as err_exit. */
+int session_fail(struct session *s, const struct err *err, bool running);
+/* Close everything; CODE, or what writing the last bytes made of it. */
+int session_finish(struct session *s, int code);
+
+/* "4.894 bits per weight over quantized tensors, 6.112 over all, 8.715 GiB of tensors" */
+void put_bits(struct buf *out, const struct artifact_size *size);
+
+#endif

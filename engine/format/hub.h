@@ -1,0 +1,13 @@
+/* hub.h - names of models on the Hugging Face hub (hub_resolve is in format.h)
+ *
+ * Source: specs/hf-and-convert.md sections 2.2, 2.3, 2.5. */
+#ifndef FORMAT_HUB_H
+#define FORMAT_HUB_H
+
+#include "base/cc.h"
+
+/* True when TEXT reads as "ORG/NAME" of the hub: one slash, each part 1 to 96 characters of
+ * [A-Za-z0-9_.-], first and last of [A-Za-z0-9_], no "--" or "..", not ending in ".git". */
+bool hub_is_id(const char *text);
+
+#endif

@@ -1,0 +1,227 @@
+/* The only parallel region: W workers pull tiles from the clusters that are open, oldest first,
+ * and open the next cluster when none has a tile to give. What must be in order inside a sweep
+ * (hashes, blobs) waits for its turn; results never depend on who did what. */
+#include "graph/exec.h"
+
+#include <omp.h>
+
+#include "base/fault.h"
+
+enum { PROGRESS_NS = 100 * 1000 * 1000 };
+
+struct queue {
+    struct exec *x;
+    struct cluster *cluster;
+    uint32_t count, next; /* clusters; the next to be opened */
+    uint32_t *open;       /* indexes, oldest first */
+    uint32_t nopen, open_max;
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    bool broken; /* err is for the whole build: hand out nothing more */
+    struct err err;
+    const struct build_events *events;
+    struct build_progress *progress;
+    int64_t shown_ns;
+};
+
+static void report(struct queue *q, bool always)
+{
+    const int64_t now = clock_ns();
+
+    if (!q->events || !q->events->progress || (!always && now - q->shown_ns < PROGRESS_NS))
+        return;
+    q->shown_ns = now;
+    q->progress->bytes = q->x->outputs ? outputs_bytes(q->x->outputs) : q->x->read_bytes;
+    q->events->progress(q->events->self, q->progress);
+}
+
+static void break_off(struct queue *q, const struct err *err)
+{
+    if (!q->broken)
+        q->err = *err;
+    q->broken = true;
+    pthread_cond_broadcast(&q->turn);
+}
+
+/* After the first failed node no new cluster is opened, unless told to keep going. */
+static bool may_open(const struct queue *q)
+{
+    const bool failed = q->x->failed_node != UINT32_MAX && !q->x->options->keep_going;
+
+    return !q->broken && !failed && q->next < q->count && q->nopen < q->open_max;
+}
+
+static void close_cluster(struct queue *q, struct cluster *c)
+{
+    uint32_t at = 0;
+
+    while (&q->cluster[q->open[at]] != c)
+        at++;
+    for (; at + 1 < q->nopen; at++)
+        q->open[at] = q->open[at + 1];
+    q->nopen--;
+    for (uint32_t i = 0; i < c->count; i++)
+        q->progress->done += q->x->s->node[c->member[i].node].state != NODE_IDLE;
+}
+
+/* Between sweeps: one worker has the cluster for itself. Called with the lock, which is given
+ * up while the store and the artifacts are written. */
+static void turn_sweep(struct queue *q, struct cluster *c, bool first)
+{
+    enum cluster_next next = CLUSTER_BROKEN;
+    struct err err = {0};
+
+    c->ending = true;
+    pthread_mutex_unlock(&q->lock);
+    bool ok = first || sweep_end(q->x, c, &err);
+
+    if (ok) {
+        err.code = ERR_NONE; /* a member's own failure is no longer of interest here */
+        next = cluster_choose(q->x, c, &err);
+        ok = next != CLUSTER_BROKEN && (next == CLUSTER_DONE || sweep_begin(q->x, c, &err));
+    }
+    if (!ok || next == CLUSTER_DONE)
+        cluster_finish(q->x, c);
+    pthread_mutex_lock(&q->lock);
+    c->ending = false;
+    if (!ok || next == CLUSTER_DONE)
+        close_cluster(q, c);
+    if (!ok)
+        break_off(q, &err);
+    pthread_cond_broadcast(&q->turn);
+}
+
+static void note_failure(struct cluster *c, const struct tile *t, const struct err *err)
+{
+    if (c->bad_tile >= 0 && c->bad_tile < t->index)
+        return; /* the first in order is the one that counts, on every machine */
+    c->bad_tile = t->index;
+    c->bad_member = t->member;
+    c->err = *err;
+}
+
+/* Run tile INDEX of C and commit it in its turn. Called with the lock. */
+static void do_tile(struct queue *q, struct cluster *c, struct tile *t, int64_t index)
+{
+    struct err err = {0};
+
+    pthread_mutex_unlock(&q->lock);
+    const int64_t begun = clock_ns();
+    bool ok = tile_run(q->x, c, t, index, &err);
+    const int64_t spent = clock_ns() - begun;
+
+    pthread_mutex_lock(&q->lock);
+    c->busy_ns += (uint64_t)spent;
+    if (!ok)
+        note_failure(c, t, &err);
+    while (ok && c->committed != index && c->bad_tile < 0)
+        pthread_cond_wait(&q->turn, &q->lock);
+    if (ok && c->bad_tile < 0) {
+        pthread_mutex_unlock(&q->lock);
+        ok = tile_commit(q->x, c, t, &err);
+        pthread_mutex_lock(&q->lock);
+        if (!ok)
+            note_failure(c, t, &err);
+        c->committed++;
+    }
+    c->done++;
+    pthread_cond_broadcast(&q->turn);
+    report(q, false);
+    if (c->done == c->next && (c->next == c->ntile || c->bad_tile >= 0 || q->broken)) {
+        if (q->broken && c->bad_tile < 0 && c->next < c->ntile) {
+            c->bad_tile = c->next; /* broken off: the sweep gave nothing */
+            c->bad_member = MEMBER_NONE;
+            c->err = q->err;
+        }
+        turn_sweep(q, c, false);
+    }
+}
+
+static struct cluster *with_tile(struct queue *q)
+{
+    for (uint32_t i = 0; i < q->nopen; i++) {
+        struct cluster *c = &q->cluster[q->open[i]];
+
+        if (!c->ending && c->bad_tile < 0 && c->next < c->ntile)
+            return c;
+    }
+    return NULL;
+}
+
+/* Sweeps that were begun but have no tile in flight, when the build breaks off. */
+static void abandon(struct queue *q)
+{
+    for (uint32_t i = 0; i < q->nopen;) {
+        struct cluster *c = &q->cluster[q->open[i]];
+
+        if (c->ending || c->done != c->next) {
+            i++;
+            continue;
+        }
+        c->bad_tile = c->next;
+        c->bad_member = MEMBER_NONE;
+        c->err = q->err;
+        turn_sweep(q, c, false);
+        i = 0;
+    }
+}
+
+static void work(struct queue *q, struct tile *t)
+{
+    pthread_mutex_lock(&q->lock);
+    for (;;) {
+        if (*q->x->options->stop && !q->broken) {
+            struct err err;
+
+            err_set(&err, ERR_STOPPED, "interrupted; finished work is kept");
+            break_off(q, &err);
+        }
+        if (q->broken)
+            abandon(q);
+        struct cluster *c = q->broken ? NULL : with_tile(q);
+
+        if (c) {
+            do_tile(q, c, t, c->next++);
+        } else if (may_open(q)) {
+            c = &q->cluster[q->next];
+            q->open[q->nopen++] = q->next++;
+            turn_sweep(q, c, true);
+        } else if (!q->nopen) {
+            break;
+        } else {
+            pthread_cond_wait(&q->turn, &q->lock);
+        }
+    }
+    pthread_cond_broadcast(&q->turn);
+    pthread_mutex_unlock(&q->lock);
+}
+
+bool exec_run(struct exec *x, struct cluster *cluster, uint32_t count,
+              const struct build_events *events, struct build_progress *progress, struct err *err)
+{
+    struct queue q = {.x = x,
+                      .cluster = cluster,
+                      .count = count,
+                      .open_max = x->workers + 1,
+                      .events = events,
+                      .progress = progress};
+
+    q.open = mem_grow(NULL, q.open_max * sizeof(*q.open));
+    pthread_mutex_init(&q.lock, NULL);
+    pthread_cond_init(&q.turn, NULL);
+#pragma omp parallel num_threads((int)x->workers)
+    {
+        struct tile tile = {.worker = (uint32_t)omp_get_thread_num()};
+
+        work(&q, &tile);
+        bulk_free(tile.data, tile.size);
+        mem_free(tile.slot);
+    }
+    report(&q, true);
+    pthread_cond_destroy(&q.turn);
+    pthread_mutex_destroy(&q.lock);
+    mem_free(q.open);
+    if (q.broken)
+        *err = q.err;
+    return !q.broken;
+}

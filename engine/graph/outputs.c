@@ -1,0 +1,340 @@
+#include "graph/outputs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/msg.h"
+#include "graph/install.h"
+#include "graph/manifest.h"
+
+struct output {
+    bool open;      /* a temporary exists */
+    bool failed;    /* an extent cannot be had */
+    char *temp;     /* file or folder */
+    char **path;    /* of each file, inside the temporary */
+    int *fd;        /* of each file */
+    bool **done;    /* of each file's extents */
+    uint32_t waits; /* extents not done yet */
+};
+
+struct outputs {
+    struct settling *s;
+    const struct build_events *events;
+    struct build_report *report;
+    struct output *out;
+    pthread_mutex_t lock;
+    uint64_t bytes;
+    struct arena *arena;
+};
+
+static uint64_t size_of(const struct artifact *art)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t f = 0; f < art->nfile; f++)
+        bytes += art->file[f].size;
+    return bytes;
+}
+
+/* The disk must hold all that will be written, before the first byte is (exit 5). */
+static bool check_room(const struct outputs *o, struct err *err)
+{
+    const struct settling *s = o->s;
+    const uint64_t room = disk_free(s->options->out_dir);
+    uint64_t want = 0;
+
+    for (uint32_t a = 0; a < s->nartifact; a++)
+        want += s->fresh[a] ? 0 : size_of(&s->artifact[a]);
+    if (want > room)
+        return err_set(err, ERR_SPACE,
+                       "%s: %" PRIu64 " bytes are needed for the artifacts, %" PRIu64
+                       " are free; make room or choose another folder with -o",
+                       s->options->out_dir, want, room);
+    return true;
+}
+
+static bool open_file(struct output *out, const struct out_file *file, uint32_t f, struct err *err)
+{
+    const int fd = open(out->path[f], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+    if (fd < 0)
+        return err_sys(err, "%s", out->path[f]);
+    out->fd[f] = fd;
+    if (file->size) { /* an old file system may refuse to reserve: a hole serves then */
+        const int code = posix_fallocate(fd, 0, (off_t)file->size);
+
+        errno = code;
+        if (code == ENOSPC || code == EDQUOT)
+            return err_sys(err, "%s", out->path[f]);
+        if (code && ftruncate(fd, (off_t)file->size) != 0)
+            return err_sys(err, "%s", out->path[f]);
+    }
+    FAULT("artifact_head");
+    return file_write_at(fd, out->path[f], file->head, file->head_size, 0, err);
+}
+
+static bool open_artifact(struct outputs *o, uint32_t a, struct err *err)
+{
+    const struct artifact *art = &o->s->artifact[a];
+    struct output *out = &o->out[a];
+
+    out->temp = temp_name(o->arena, o->s->path[a]);
+    out->open = true;
+    out->path = arena_array(o->arena, art->nfile, sizeof(*out->path));
+    out->fd = arena_array(o->arena, art->nfile, sizeof(*out->fd));
+    out->done = arena_array(o->arena, art->nfile, sizeof(*out->done));
+    for (uint32_t f = 0; f < art->nfile; f++)
+        out->fd[f] = -1;
+    if (!dir_remove(out->temp, err) || (art->folder && !dir_make(out->temp, err)))
+        return false;
+    FAULT("artifact_open");
+    for (uint32_t f = 0; f < art->nfile; f++) {
+        out->path[f] = art->folder ? path_join(o->arena, out->temp, art->file[f].path) : out->temp;
+        if (!open_file(out, &art->file[f], f, err))
+            return false;
+        out->waits += art->file[f].nextent;
+        out->done[f] = arena_array(o->arena, art->file[f].nextent, sizeof(bool));
+    }
+    return true;
+}
+
+bool outputs_open(struct outputs **result, struct settling *s, const struct build_events *events,
+                  struct build_report *report, struct err *err)
+{
+    struct arena *arena = arena_new();
+    struct outputs *o = arena_alloc(arena, sizeof(*o));
+    bool any = false;
+
+    *o = (struct outputs){.s = s, .events = events, .report = report, .arena = arena};
+    pthread_mutex_init(&o->lock, NULL);
+    o->out = arena_array(arena, s->nartifact, sizeof(*o->out));
+    for (uint32_t a = 0; a < s->nartifact; a++)
+        any |= !s->fresh[a];
+    bool ok = !any || dir_make(s->options->out_dir, err);
+
+    if (ok && any)
+        temp_sweep(s->options->out_dir);
+    ok = ok && (!any || check_room(o, err));
+    for (uint32_t a = 0; ok && a < s->nartifact; a++)
+        ok = s->fresh[a] || open_artifact(o, a, err);
+    if (!ok) {
+        outputs_close(o);
+        return false;
+    }
+    *result = o;
+    return true;
+}
+
+bool outputs_wants(const struct outputs *o, struct use use)
+{
+    const struct output *out = &o->out[use.artifact];
+
+    return out->open && !out->failed && !out->done[use.file][use.extent];
+}
+
+bool outputs_write(struct outputs *o, struct use use, int64_t first, int64_t n, const void *bytes,
+                   struct err *err)
+{
+    const struct extent *x = &o->s->artifact[use.artifact].file[use.file].extent[use.extent];
+    const struct tensor *t = graph_tensor(o->s->graph, x->node);
+    const struct output *out = &o->out[use.artifact];
+    const size_t size = (size_t)tensor_span(t, n);
+    const uint64_t at = x->offset + tensor_span(t, first);
+    bool ok;
+
+    if (!size)
+        return true;
+    FAULT("artifact_write");
+    if (x->map.kind == ROWMAP_NONE) {
+        ok = file_write_at(out->fd[use.file], out->path[use.file], bytes, size, at, err);
+    } else { /* the range is whole heads: its rows stay inside it */
+        const size_t row = (size_t)tensor_span(t, tensor_cols(t));
+        void *rows = mem_grow(NULL, size);
+
+        rowmap_apply(x->map, bytes, rows, n / tensor_cols(t), row);
+        ok = file_write_at(out->fd[use.file], out->path[use.file], rows, size, at, err);
+        mem_free(rows);
+    }
+    if (ok)
+        __atomic_add_fetch(&o->bytes, size, __ATOMIC_RELAXED);
+    return ok;
+}
+
+/* No source may have changed since its header was read: what was built would be a mixture. */
+static bool sources_stand(const struct settling *s, struct err *err)
+{
+    for (uint32_t f = 0; f < graph_files(s->graph); f++) {
+        const struct graph_file *file = graph_file(s->graph, f);
+        struct stamp now;
+
+        if (!file_stamp(file->path, &now, err))
+            return false;
+        if (!stamp_eq(now, file->stamp))
+            return err_set(err, ERR_CHANGED,
+                           "%s: the source changed while it was used; build again", file->shown);
+    }
+    return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct artifact_entry *)a)->name,
+                  ((const struct artifact_entry *)b)->name);
+}
+
+/* The record by which the next build knows the artifact and explains changes to it. */
+static bool put_record(struct outputs *o, uint32_t a, struct digest digest, struct err *err)
+{
+    const struct settling *s = o->s;
+    const struct artifact *art = &s->artifact[a];
+    struct arena *arena = arena_new();
+    struct artifact_record record = {.path = s->path[a], .digest = digest, .nfile = art->nfile};
+    bool ok = true;
+
+    boot_id(record.boot);
+    record.file = arena_array(arena, art->nfile, sizeof(*record.file));
+    for (uint32_t f = 0; f < art->nfile; f++)
+        record.nentry += art->file[f].nextent;
+    record.entry = arena_array(arena, record.nentry, sizeof(*record.entry));
+    record.nentry = 0;
+    for (uint32_t f = 0; ok && f < art->nfile; f++) {
+        const struct out_file *file = &art->file[f];
+        const char *path = art->folder ? path_join(arena, s->path[a], file->path) : s->path[a];
+
+        record.file[f].path = file->path;
+        ok = file_stamp(path, &record.file[f].stamp, err);
+        for (uint32_t e = 0; e < file->nextent; e++) {
+            const struct extent *x = &file->extent[e];
+            const struct settled *n = &s->node[x->node.i];
+
+            record.entry[record.nentry++] = (struct artifact_entry){
+                x->name, node_shallow(s, x->node.i), n->q, n->d, f, x->offset, x->size};
+        }
+    }
+    qsort(record.entry, record.nentry, sizeof(*record.entry), by_name);
+    FAULT("artifact_record");
+    ok = ok && store_put_artifact(s->store, &record, err);
+    arena_free(arena);
+    return ok;
+}
+
+static bool put_manifest(struct outputs *o, uint32_t a, struct digest digest, struct err *err)
+{
+    struct buf text = {0};
+    char *path = arena_printf(o->arena, "%s.manifest.json", o->s->path[a]);
+
+    manifest_text(o->s, a, digest, &text);
+    FAULT("manifest");
+    const bool ok = file_replace(path, text.data, text.size, err);
+
+    buf_finish(&text);
+    return ok;
+}
+
+static bool close_files(struct outputs *o, uint32_t a, struct err *err)
+{
+    struct output *out = &o->out[a];
+    bool ok = true;
+
+    for (uint32_t f = 0; f < o->s->artifact[a].nfile; f++) {
+        if (out->fd[f] >= 0 && o->s->options->durable && ok && fsync(out->fd[f]) != 0)
+            ok = err_sys(err, "%s", out->path[f]);
+        if (out->fd[f] >= 0 && close(out->fd[f]) != 0 && ok)
+            ok = err_sys(err, "%s", out->path[f]);
+        out->fd[f] = -1;
+    }
+    return ok;
+}
+
+/* Every extent is in the temporary: give it its name, unless what stands there is the same. */
+static bool finish(struct outputs *o, uint32_t a, struct err *err)
+{
+    struct settling *s = o->s;
+    struct build_artifact *report = &o->report->artifact[a];
+    const struct digest digest = artifact_digest(s, a);
+    bool ok = close_files(o, a, err) && sources_stand(s, err);
+
+    if (ok)
+        settling_fresh_one(s, a);
+    report->written = ok && !s->fresh[a];
+    if (report->written) {
+        FAULT("artifact_rename");
+        ok = install(&s->artifact[a], s->record[a], o->out[a].temp, s->path[a], s->options->durable,
+                     err) &&
+             put_record(o, a, digest, err) && put_manifest(o, a, digest, err);
+    }
+    o->out[a].open = false;
+    struct err ignored;
+
+    if (!dir_remove(o->out[a].temp, &ignored))
+        msg_warn("%s: could not be removed: %s", o->out[a].temp, ignored.text);
+    report->failed = !ok;
+    if (!ok)
+        return false;
+    report->digest = digest;
+    if (o->events && o->events->artifact)
+        o->events->artifact(o->events->self, &s->artifact[a], s->path[a], report->written);
+    return true;
+}
+
+bool outputs_done(struct outputs *o, struct use use, struct err *err)
+{
+    struct output *out = &o->out[use.artifact];
+    bool ok = true;
+
+    pthread_mutex_lock(&o->lock);
+    out->done[use.file][use.extent] = true;
+    if (--out->waits == 0 && out->open && !out->failed)
+        ok = finish(o, use.artifact, err);
+    pthread_mutex_unlock(&o->lock);
+    return ok;
+}
+
+void outputs_fail(struct outputs *o, struct use use)
+{
+    pthread_mutex_lock(&o->lock);
+    o->out[use.artifact].failed = true;
+    o->report->artifact[use.artifact].failed = true;
+    pthread_mutex_unlock(&o->lock);
+}
+
+bool outputs_settle(struct outputs *o, struct err *err)
+{
+    for (uint32_t a = 0; a < o->s->nartifact; a++)
+        if (o->out[a].open && !o->out[a].failed && !o->out[a].waits && !finish(o, a, err))
+            return false;
+    return true;
+}
+
+uint64_t outputs_bytes(const struct outputs *o)
+{
+    return __atomic_load_n(&o->bytes, __ATOMIC_RELAXED);
+}
+
+void outputs_close(struct outputs *o)
+{
+    struct err err;
+
+    if (!o)
+        return;
+    for (uint32_t a = 0; a < o->s->nartifact; a++) {
+        struct output *out = &o->out[a];
+
+        if (!out->open)
+            continue;
+        o->report->artifact[a].failed = true;
+        for (uint32_t f = 0; out->fd && f < o->s->artifact[a].nfile; f++)
+            file_close(out->fd[f]);
+        if (!dir_remove(out->temp, &err))
+            msg_warn("%s: could not be removed: %s", out->temp, err.text);
+    }
+    pthread_mutex_destroy(&o->lock);
+    arena_free(o->arena);
+}

@@ -1,0 +1,279 @@
+/* One tile of a sweep: which ranges of which members, making them, what is done with them. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/sum.h"
+#include "graph/cluster.h"
+#include "kernel/kernel.h"
+
+static void want(struct slot *slot, int64_t lo, int64_t hi)
+{
+    if (lo >= hi)
+        return;
+    if (slot->lo == slot->hi) {
+        slot->lo = lo;
+        slot->hi = hi;
+    } else {
+        slot->lo = min_i64(slot->lo, lo);
+        slot->hi = max_i64(slot->hi, hi);
+    }
+}
+
+/* The reduce tiles that begin in this tile: they may reach past its end. */
+static void reduce_range(const struct cluster *c, const struct tile *t, int64_t *lo, int64_t *hi)
+{
+    *lo = (t->lo + OP_TILE - 1) / OP_TILE * OP_TILE;
+    *hi = t->hi == c->elements ? c->elements : (t->hi + OP_TILE - 1) / OP_TILE * OP_TILE;
+    *lo = min_i64(*lo, c->elements);
+    *hi = min_i64(*hi, c->elements);
+}
+
+static void want_inputs(const struct cluster *c, struct tile *t, const struct member *m, int64_t lo,
+                        int64_t hi)
+{
+    const enum op_form form = op_form_of(m->call);
+
+    for (uint32_t k = 0; k < m->call->nin; k++) {
+        struct slot *slot = &t->slot[m->in[k]];
+
+        want(slot, lo, hi);
+        slot->wants_f32 |= form == OP_F32 && c->member[m->in[k]].call->out.dtype != DTYPE_f32;
+        slot->wants_f64 |= form == OP_F64 && c->member[m->in[k]].call->out.dtype != DTYPE_f64;
+    }
+}
+
+/* Computed in this sweep (and not merely read)? */
+static bool computes(const struct member *m)
+{
+    return m->made && m->run && m->rows;
+}
+
+/* From users to inputs: the range of each member that this tile needs. */
+static void choose_ranges(const struct cluster *c, struct tile *t)
+{
+    memset(t->slot, 0, c->count * sizeof(*t->slot));
+    for (uint32_t i = c->count; i-- > 0;) {
+        const struct member *m = &c->member[i];
+        struct slot *slot = &t->slot[i];
+        int64_t lo, hi;
+
+        slot->bad = -1;
+        if (m->hasher || m->emit || m->hold)
+            want(slot, t->lo, t->hi);
+        if (computes(m) && slot->lo < slot->hi) {
+            slot->lo = slot->lo / m->granule * m->granule;
+            slot->hi = min_i64((slot->hi + m->granule - 1) / m->granule * m->granule, c->elements);
+            want_inputs(c, t, m, slot->lo, slot->hi);
+        } else if (slot->lo < slot->hi) { /* whole blocks */
+            slot->lo = slot->lo / m->granule * m->granule;
+            slot->hi = min_i64((slot->hi + m->granule - 1) / m->granule * m->granule, c->elements);
+        }
+        if (m->reduce) {
+            reduce_range(c, t, &lo, &hi);
+            want_inputs(c, t, m, lo, hi);
+        }
+    }
+}
+
+static size_t padded(uint64_t bytes)
+{
+    return (size_t)(bytes + 63) & ~(size_t)63;
+}
+
+static bool reserve(const struct cluster *c, struct tile *t, struct err *err)
+{
+    size_t size = 64;
+
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct slot *slot = &t->slot[i];
+        const uint64_t n = (uint64_t)(slot->hi - slot->lo);
+
+        size += c->member[i].held && !c->member[i].hold
+                    ? 0
+                    : padded(tensor_span(&c->member[i].call->out, (int64_t)n));
+        size += (slot->wants_f32 ? padded(4 * n) : 0) + (slot->wants_f64 ? padded(8 * n) : 0);
+    }
+    t->used = 0;
+    if (size <= t->size)
+        return true;
+    bulk_free(t->data, t->size);
+    t->data = bulk_alloc(size);
+    t->size = t->data ? size : 0;
+    return t->data || err_set(err, ERR_MEMORY, "%zu bytes for a tile of %" PRId64 " elements", size,
+                              t->hi - t->lo);
+}
+
+static void *take(struct tile *t, uint64_t bytes)
+{
+    void *p = t->data + t->used;
+
+    t->used += padded(bytes);
+    return p;
+}
+
+/* Bytes of member M from element ELEMENT on, in the slot. */
+static unsigned char *at(const struct member *m, const struct slot *slot, int64_t element)
+{
+    return slot->raw + tensor_span(&m->call->out, element - slot->lo);
+}
+
+static const void *in_form(const struct member *m, const struct slot *slot, enum op_form form,
+                           int64_t element)
+{
+    if (form == OP_F32 && slot->f32)
+        return (const float *)slot->f32 + (element - slot->lo);
+    if (form == OP_F64 && slot->f64)
+        return (const double *)slot->f64 + (element - slot->lo);
+    return at(m, slot, element);
+}
+
+static bool compute(const struct cluster *c, const struct tile *t, const struct member *m,
+                    const struct slot *slot, struct err *err)
+{
+    const void *in[OP_INPUTS_MAX];
+    const enum op_form form = op_form_of(m->call);
+
+    for (uint32_t k = 0; k < m->call->nin; k++)
+        in[k] = in_form(&c->member[m->in[k]], &t->slot[m->in[k]], form, slot->lo);
+    const struct op_range range = {slot->lo, slot->hi - slot->lo, in, slot->raw};
+
+    return m->call->op->rows(m->call, m->state, &range, err);
+}
+
+static bool read_source(struct exec *x, const struct member *m, const struct slot *slot,
+                        struct err *err)
+{
+    const struct node *node = graph_node(x->s->graph, (struct node_id){m->node});
+    const struct graph_file *file = graph_file(x->s->graph, node->file);
+    const size_t n = (size_t)tensor_span(&m->call->out, slot->hi - slot->lo);
+
+    __atomic_add_fetch(&x->read_bytes, n, __ATOMIC_RELAXED);
+    return file_read_at(x->fd[node->file], file->shown, slot->raw, n,
+                        node->offset + tensor_span(&m->call->out, slot->lo), err);
+}
+
+static bool fill(struct exec *x, const struct cluster *c, const struct tile *t, uint32_t i,
+                 struct err *err)
+{
+    const struct member *m = &c->member[i];
+    const struct slot *slot = &t->slot[i];
+
+    if (!m->call->op)
+        return read_source(x, m, slot, err);
+    if (computes(m))
+        return compute(c, t, m, slot, err);
+    return blob_read(m->reader, slot->raw, tensor_span(&m->call->out, slot->lo),
+                     (size_t)tensor_span(&m->call->out, slot->hi - slot->lo), err);
+}
+
+/* Make the rows of member I for this tile, decode them for those who want them so, and keep
+ * them if they are to be held. */
+static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32_t i,
+                 struct err *err)
+{
+    const struct member *m = &c->member[i];
+    struct slot *slot = &t->slot[i];
+    const struct tensor *out = &m->call->out;
+    const int64_t n = slot->hi - slot->lo;
+
+    if (m->held && !m->hold) {
+        slot->raw = (unsigned char *)m->held + tensor_span(out, slot->lo);
+    } else {
+        slot->raw = take(t, tensor_span(out, n));
+        if (!fill(x, c, t, i, err))
+            return false;
+        if (m->hold)
+            memcpy((unsigned char *)m->held + tensor_span(out, t->lo), at(m, slot, t->lo),
+                   tensor_span(out, t->hi - t->lo));
+    }
+    if (slot->wants_f32) {
+        slot->f32 = take(t, 4 * (uint64_t)n);
+        kernel_of(out->dtype)->decode(slot->raw, slot->f32, n);
+    }
+    if (slot->wants_f64) {
+        slot->f64 = take(t, 8 * (uint64_t)n);
+        decode_f64(out->dtype, slot->raw, slot->f64, n);
+    }
+    if (m->hasher && !m->call->op && dtype_is_float(out->dtype))
+        slot->bad = kernel_of(out->dtype)->invalid(at(m, slot, t->lo), t->hi - t->lo);
+    return true;
+}
+
+static void reduce(const struct cluster *c, const struct tile *t, const struct member *m)
+{
+    const void *in[OP_INPUTS_MAX];
+    const enum op_form form = op_form_of(m->call);
+    void *counts = m->counts ? (unsigned char *)m->counts + t->worker * m->counts_size : NULL;
+    int64_t lo, hi;
+
+    reduce_range(c, t, &lo, &hi);
+    for (int64_t first = lo; first < hi; first += OP_TILE) {
+        const struct op_range range = {first, min_i64(OP_TILE, c->elements - first), in, NULL};
+
+        for (uint32_t k = 0; k < m->call->nin; k++)
+            in[k] = in_form(&c->member[m->in[k]], &t->slot[m->in[k]], form, first);
+        m->call->op->reduce(m->call, m->pass, m->state, &range,
+                            m->partial + (size_t)(first / OP_TILE) * m->partial_size, counts);
+    }
+}
+
+static bool emit(struct exec *x, const struct tile *t, const struct member *m,
+                 const struct slot *slot, struct err *err)
+{
+    const struct settled *n = &x->s->node[m->node];
+
+    for (uint32_t u = n->use_at; u < n->use_at + n->uses; u++)
+        if (outputs_wants(x->outputs, x->s->use[u]) &&
+            !outputs_write(x->outputs, x->s->use[u], t->lo, t->hi - t->lo, at(m, slot, t->lo), err))
+            return false;
+    return true;
+}
+
+bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, struct err *err)
+{
+    if (c->count > t->nslot) {
+        t->slot = mem_grow(t->slot, c->count * sizeof(*t->slot));
+        t->nslot = c->count;
+    }
+    t->index = index;
+    t->lo = index * c->tile;
+    t->hi = min_i64(t->lo + c->tile, c->elements);
+    t->member = MEMBER_NONE;
+    choose_ranges(c, t);
+    if (!reserve(c, t, err))
+        return false;
+    for (uint32_t i = 0; i < c->count; i++) {
+        t->member = i;
+        if (t->slot[i].lo < t->slot[i].hi && !make(x, c, t, i, err))
+            return false;
+        if (c->member[i].reduce)
+            reduce(c, t, &c->member[i]);
+    }
+    t->member = MEMBER_NONE;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->member[i].emit && t->lo < t->hi && !emit(x, t, &c->member[i], &t->slot[i], err))
+            return false;
+    return true;
+}
+
+bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *err)
+{
+    t->member = MEMBER_NONE;
+    for (uint32_t i = 0; t->lo < t->hi && i < c->count; i++) {
+        struct member *m = &c->member[i];
+        const size_t n = (size_t)tensor_span(&m->call->out, t->hi - t->lo);
+
+        if (!m->hasher)
+            continue;
+        hasher_put(m->hasher, at(m, &t->slot[i], t->lo), n);
+        if (m->bad < 0 && t->slot[i].bad >= 0)
+            m->bad = t->lo + t->slot[i].bad;
+        if (m->writer) {
+            __atomic_add_fetch(&x->written_bytes, n, __ATOMIC_RELAXED);
+            if (!blob_put(m->writer, at(m, &t->slot[i], t->lo), n, err))
+                return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,267 @@
+#include "lua/sandbox.h"
+
+#include "base/msg.h"
+#include "lua/box.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { HOOK_EVERY = 10000 };
+
+static const struct sandbox_limits defaults = {
+    .memory_bytes = (size_t)512 << 20,
+    .steps = 2000000000,
+    .note_s = 30,
+    .stop_s = 120,
+};
+
+static void *allocate(void *self, void *old, size_t old_size, size_t size)
+{
+    struct sandbox *box = self;
+    const size_t had = old ? old_size : 0; /* Lua passes a type tag for new blocks */
+
+    if (size > had && size - had > box->cap - box->used)
+        return NULL;
+    box->used += size;
+    box->used -= had;
+    return mem_grow(old, size);
+}
+
+/* Once tripped it raises at every instruction, so that nothing a recipe does (a __close
+ * variable, say) goes on for long. */
+static void hook(lua_State *L, lua_Debug *ar)
+{
+    struct sandbox *box = box_of(L);
+
+    lua_getinfo(L, "Sl", ar);
+    if (ar->source[0] == '@')
+        atomic_store(&box->now_line, ar->currentline);
+    box->steps += HOOK_EVERY;
+    if (box->steps < box->steps_max && !atomic_load(&box->expired))
+        return;
+    if (!box->tripped)
+        lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    box->tripped = true;
+    if (atomic_load(&box->expired))
+        sandbox_error(L, "the recipe ran for %u s: is there an endless loop?",
+                      (unsigned)box->stop_s);
+    sandbox_error(L, "the recipe ran for %llu steps: is there an endless loop?",
+                  (unsigned long long)box->steps_max);
+}
+
+/* True when the evaluation ended, false after SECONDS. The lock is held. */
+static bool wait_end(struct sandbox *box, uint32_t seconds)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += seconds;
+    while (!box->finished)
+        if (pthread_cond_timedwait(&box->wake, &box->lock, &until) == ETIMEDOUT)
+            break;
+    return box->finished;
+}
+
+/* The hook cannot fire inside a C function; this thread can speak at any time. */
+static void *watch(void *self)
+{
+    struct sandbox *box = self;
+
+    pthread_mutex_lock(&box->lock);
+    if (box->note_s < box->stop_s && !wait_end(box, box->note_s)) {
+        msg_note("still evaluating %s:%d", box->nchunk ? box->chunk[0].path : "the recipe",
+                 atomic_load(&box->now_line));
+        wait_end(box, box->stop_s - box->note_s);
+    } else {
+        wait_end(box, box->stop_s);
+    }
+    if (!box->finished)
+        atomic_store(&box->expired, true);
+    pthread_mutex_unlock(&box->lock);
+    return NULL;
+}
+
+static bool alarm_start(struct sandbox *box, struct err *err)
+{
+    pthread_condattr_t attr;
+
+    box->finished = false;
+    pthread_mutex_init(&box->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&box->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&box->alarm, NULL, watch, box) == 0)
+        return true;
+    pthread_cond_destroy(&box->wake);
+    pthread_mutex_destroy(&box->lock);
+    return err_set(err, ERR_MEMORY, "no thread for the recipe's clock");
+}
+
+static void alarm_stop(struct sandbox *box)
+{
+    pthread_mutex_lock(&box->lock);
+    box->finished = true;
+    pthread_cond_signal(&box->wake);
+    pthread_mutex_unlock(&box->lock);
+    pthread_join(box->alarm, NULL);
+    pthread_cond_destroy(&box->wake);
+    pthread_mutex_destroy(&box->lock);
+}
+
+static int setup(lua_State *L)
+{
+    env_open(L);
+    return 0;
+}
+
+bool sandbox_open(struct sandbox **out, const struct sandbox_limits *limits, void *owner,
+                  struct err *err)
+{
+    struct arena *arena = arena_new();
+    struct sandbox *box = arena_alloc(arena, sizeof(*box));
+    const struct sandbox_limits l = limits ? *limits : defaults;
+
+    box->arena = arena;
+    box->owner = owner;
+    box->cap = l.memory_bytes ? l.memory_bytes : defaults.memory_bytes;
+    box->steps_max = l.steps ? l.steps : defaults.steps;
+    box->note_s = l.note_s ? l.note_s : defaults.note_s;
+    box->stop_s = l.stop_s ? l.stop_s : defaults.stop_s;
+    box->L = lua_newstate(allocate, box);
+    if (!box->L) {
+        arena_free(arena);
+        return err_set(err, ERR_MEMORY, "no memory for Lua");
+    }
+    memcpy(lua_getextraspace(box->L), &box, sizeof(struct sandbox *));
+    if (!sandbox_run(box, setup, err)) {
+        sandbox_close(box);
+        return false;
+    }
+    *out = box;
+    return true;
+}
+
+void sandbox_close(struct sandbox *box)
+{
+    if (!box)
+        return;
+    lua_sethook(box->L, NULL, 0, 0);
+    lua_close(box->L);
+    arena_free(box->arena);
+}
+
+lua_State *sandbox_state(struct sandbox *box)
+{
+    return box->L;
+}
+
+void *sandbox_owner(lua_State *L)
+{
+    return box_of(L)->owner;
+}
+
+const char *sandbox_line(lua_State *L)
+{
+    return box_of(L)->line;
+}
+
+void sandbox_at(lua_State *L, const char *line)
+{
+    struct sandbox *box = box_of(L);
+
+    snprintf(box->line, sizeof(box->line), "%s", line ? line : "");
+}
+
+int sandbox_fail(lua_State *L, const struct err *err)
+{
+    struct sandbox *box = box_of(L);
+    char line[LINE_MAX_BYTES];
+
+    box->failure = *err;
+    env_where(L, line, sizeof(line)); /* a function of the recipe that a word calls, too */
+    if (!line[0])
+        snprintf(line, sizeof(line), "%s", box->line);
+    if (line[0])
+        (void)err_in(&box->failure, "%s", line);
+    lua_pushstring(L, box->failure.text);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+int sandbox_error(lua_State *L, const char *fmt, ...)
+{
+    struct err err;
+    char text[sizeof(err.text)];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    (void)err_set(&err, ERR_RECIPE, "%s", text);
+    sandbox_fail(L, &err);
+}
+
+/* A message of Lua's own begins with a chunk's alias: show its path. */
+static void unalias(const struct sandbox *box, const char *text, struct err *err)
+{
+    for (uint32_t i = 0; i < box->nchunk; i++) {
+        const size_t n = strlen(box->chunk[i].alias);
+
+        if (strncmp(text, box->chunk[i].alias, n) == 0 && text[n] == ':') {
+            (void)err_set(err, ERR_RECIPE, "%s%s", box->chunk[i].path, text + n);
+            return;
+        }
+    }
+    (void)err_set(err, ERR_RECIPE, "%s", text);
+}
+
+/* An error that no line stands before (raised by a C function called in a recipe). */
+static int on_error(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER)
+        return 1;
+    if (!luaL_callmeta(L, 1, "__tostring"))
+        lua_pushfstring(L, "the recipe raised a %s", luaL_typename(L, 1));
+    return 1;
+}
+
+static bool report(struct sandbox *box, int status, struct err *err)
+{
+    const char *text = lua_tostring(box->L, -1);
+
+    if (status == LUA_ERRMEM)
+        return err_set(err, ERR_RECIPE, "%s: the recipe needs more than %zu MiB of memory",
+                       box->nchunk ? box->chunk[0].path : "recipe", box->cap >> 20);
+    if (!text)
+        return err_set(err, ERR_RECIPE, "the recipe failed without a message");
+    if (box->failure.code != ERR_NONE && strcmp(text, box->failure.text) == 0)
+        *err = box->failure;
+    else
+        unalias(box, text, err);
+    return false;
+}
+
+bool sandbox_run(struct sandbox *box, lua_CFunction f, struct err *err)
+{
+    lua_State *L = box->L;
+
+    box->failure.code = ERR_NONE;
+    box->line[0] = '\0';
+    if (!alarm_start(box, err))
+        return false;
+    lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_EVERY);
+    lua_settop(L, 0);
+    lua_pushcfunction(L, on_error);
+    lua_pushcfunction(L, f);
+    const int status = lua_pcall(L, 0, 0, 1);
+
+    alarm_stop(box);
+    const bool ok = status == LUA_OK || report(box, status, err);
+
+    lua_settop(L, 0);
+    return ok;
+}

@@ -1,0 +1,24 @@
+--- Frozen values: what a word returns can be read and passed on, never changed.
+
+local m = {}
+
+--- A frozen copy of a table and all tables in it; functions and frozen values stay themselves.
+function m.deep(value, seen)
+  if type(value) ~= "table" or engine.content(value) then return value end
+  seen = seen or {}
+  if seen[value] then return seen[value] end
+  local copy = {}
+  local view = engine.freeze(copy, "the module's table")
+  seen[value] = view
+  for key, item in pairs(value) do copy[key] = m.deep(item, seen) end
+  return view
+end
+
+--- The table behind a frozen plain table (of a required module), else the value itself.
+function m.open(value)
+  local content, kind = engine.content(value)
+  if content and kind == "the module's table" then return content end
+  return value
+end
+
+return m
