@@ -1,6 +1,8 @@
 # vbuild is built by this file alone: `make help` lists the targets.
 MODE  ?= release
-CC    ?= gcc
+ifeq ($(origin CC),default)
+CC    := gcc
+endif
 B     ?= build/$(MODE)
 JOBS  ?= $(shell nproc)
 PREFIX ?= /usr/local
@@ -37,7 +39,10 @@ objs    = $(patsubst %.c,$(B)/%.o,$(call srcs,$(1)))
 LIBS  := $(foreach l,$(filter-out cli,$(LAYERS)),$(B)/lib$(l).a)
 TESTS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/unit/*/test_*.c)))
 
-all: vbuild ## build ./vbuild
+all: vbuild ## build ./vbuild (MODE=release, debug, san or cov)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 vbuild: $(B)/vbuild
 	cp $< $@
@@ -81,6 +86,52 @@ $(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c tests/unit/test.h $(foreach l,$(deps
 endef
 $(foreach l,$(filter-out cli,$(LAYERS)),$(eval $(call unit,$(l))))
 
+# Fuzz targets replay their corpus with gcc; with CC=clang-14 FUZZ=1 they are libFuzzer programs.
+FUZZERS := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+ifeq ($(findstring clang,$(CC)),)
+fuzz_main := tests/fuzz/driver.c
+else
+fuzz_flags := -fsanitize=fuzzer
+$(B)/engine/%.o: CFLAGS += $(if $(FUZZ),-fsanitize=fuzzer-no-link)
+endif
+fuzz_libs := $(foreach l,$(deps_format),$(B)/lib$(l).a)
+$(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(fuzz_main) $(fuzz_libs)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP -fopenmp,$(CFLAGS)) $(fuzz_flags) -Itests/fuzz \
+		$(filter-out -fopenmp,$(LDFLAGS)) -o $@ $< $(fuzz_main) $(fuzz_libs) $(LDLIBS)
+
 units: $(TESTS) ## build every unit test of this MODE
-.PHONY: all units
+fuzz: $(FUZZERS) ## build the fuzz targets (MODE=san is the one to run)
+
+# ---- what people run ---------------------------------------------------------------------
+
+APT := gcc make pkg-config liblua5.4-dev lua5.4 libxxhash-dev libzstd-dev
+APT_TEST := $(APT) clang-14 clang-format-14 libomp-14-dev lua-check ninja-build
+
+deps: ## install what building needs and this machine lacks (Debian; as root, or says the line)
+	@tests/deps.sh $(APT)
+
+deps-test: ## the same for the tests
+	@tests/deps.sh $(APT_TEST)
+
+demo: deps ## build vbuild and watch it: a first build, a second that does nothing, a changed line
+	@$(MAKE) --no-print-directory -s vbuild
+	@tests/demo.sh
+
+test: deps-test ## everything: unit, golden, property, sanitized corpus, end to end, kills, lint
+	@tests/all.sh
+
+lint: ## the style gates alone
+	@tests/lint.sh
+
+bench: vbuild ## speed against the real peers (ninja from Debian)
+	@bench/run.sh
+
+install: vbuild ## into PREFIX (/usr/local)
+	install -D -m 755 vbuild $(DESTDIR)$(PREFIX)/bin/vbuild
+
+clean: ## remove what make made
+	rm -rf build vbuild
+
+.PHONY: all help units fuzz deps deps-test demo test lint bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -229,11 +229,13 @@ static bool show(struct diff *d, struct err *err)
 
     if (!d->options->json) {
         buf_printf(&d->text,
-                   "%llu tensors in both: %llu equal, %llu differ; %llu only in A, %llu only in "
-                   "B; %llu metadata values differ\n",
+                   "%llu tensors in both: %llu equal, %llu differ; %llu only in A, %llu only in B",
                    (unsigned long long)d->pairs, (unsigned long long)d->equal,
                    (unsigned long long)differ, (unsigned long long)d->alone_a,
-                   (unsigned long long)d->alone_b, (unsigned long long)d->facts);
+                   (unsigned long long)d->alone_b);
+        if (d->a.kv && d->b.kv)
+            buf_printf(&d->text, "; %llu metadata values differ", (unsigned long long)d->facts);
+        buf_text(&d->text, "\n");
         say_bytes(d->text.data, d->text.size);
         return true;
     }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { NAME_SHOWN = 200 };
+enum { NAME_SHOWN = 200, VALUE_SHOWN = 300 };
 
 struct inspect {
     struct checkpoint ckpt;
@@ -62,7 +62,7 @@ static void put_facts(const struct inspect *in, struct buf *out)
         buf_text(out, "  ");
         put_safe(out, fact->key, strlen(fact->key), NAME_SHOWN);
         buf_text(out, " = ");
-        put_safe(out, fact->text, strlen(fact->text), 4 * NAME_SHOWN);
+        put_safe(out, fact->text, strlen(fact->text), VALUE_SHOWN);
         buf_text(out, "\n");
     }
 }

@@ -146,6 +146,26 @@ static void gguf_facts(const struct checkpoint *ckpt, struct arena *arena, struc
     *n = ckpt->nkv;
 }
 
+/* A value without the line breaks and indents of its file. */
+static const char *compact(const char *text, size_t n, struct arena *arena)
+{
+    struct buf out = {0};
+    bool quoted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (quoted && text[i] == '\\') /* and what it escapes, which may be a quote */
+            buf_u8(&out, (uint8_t)text[i++]);
+        else if (text[i] == '"')
+            quoted = !quoted;
+        if (quoted || !memchr(" \t\r\n", text[i], 4))
+            buf_u8(&out, (uint8_t)text[i]);
+    }
+    const char *copy = arena_strndup(arena, buf_cstr(&out), out.size);
+
+    buf_finish(&out);
+    return copy;
+}
+
 /* The fields of one object of a document. */
 static void object_facts(const struct json *doc, uint32_t object, struct arena *arena,
                          struct fact **out, size_t *n)
@@ -169,10 +189,9 @@ static void object_facts(const struct json *doc, uint32_t object, struct arena *
             .type = "json",
             .bytes = text,
             .size = size,
-            .text = arena_printf(arena, "%.*s%s", (int)(size < TEXT_SHOWN ? size : TEXT_SHOWN),
-                                 text, size < TEXT_SHOWN ? "" : "..."),
-            .json = arena_strndup(arena, text, size),
+            .text = compact(text, size, arena),
         };
+        fact[at - 1].json = fact[at - 1].text;
         k = json_after(doc, object, v);
     }
     *out = fact;

@@ -11,7 +11,7 @@ struct fact {
     const char *type;  /* "u32", "string", "array of string", "json" */
     const void *bytes; /* the value as in the file: equal bytes and types are equal values */
     size_t size;
-    const char *text; /* for people: not checked for control characters; long values cut */
+    const char *text; /* for people: may hold control characters, and be long */
     const char *json; /* a JSON value; long arrays as {"count": n} */
 };
 

@@ -178,7 +178,15 @@ static bool run(struct build *b, struct err *err)
     count_work(b);
     if (!outputs_open(&b->x.outputs, s, b->events, b->report, err))
         return false;
-    return run_rounds(b, err) && outputs_settle(b->x.outputs, err);
+    if (!run_rounds(b, err) || !outputs_settle(b->x.outputs, err))
+        return false;
+    for (uint32_t a = 0; a < s->nartifact && b->x.failed_node == UINT32_MAX; a++)
+        if (!s->fresh[a] && !outputs_finished(b->x.outputs, a))
+            return err_set(err, ERR_VERIFY,
+                           "%s: not all of it could be built; this is a defect "
+                           "of vbuild",
+                           s->path[a]);
+    return true;
 }
 
 static void setup(struct build *b)

@@ -5,8 +5,6 @@
 
 #include <omp.h>
 
-#include "base/fault.h"
-
 enum { PROGRESS_NS = 100 * 1000 * 1000 };
 
 struct queue {

@@ -248,10 +248,13 @@ bool graph_add_op(struct graph *graph, const struct op *op, const struct node_id
     for (uint32_t i = 0; i < nin; i++)
         buf_u32(s, in[i].i);
     key_params(op, arg, s);
-    *out = intern(graph, &made);
-    if (!made)
+    const struct node_id id = intern(graph, &made);
+
+    if (!made) {
+        *out = id;
         return true;
-    struct node *node = &graph->node[out->i];
+    }
+    struct node *node = &graph->node[id.i];
     union op_arg *kept = arena_array(graph->arena, op->nparam, sizeof(*kept));
     struct tensor *kept_types = arena_array(graph->arena, nin, sizeof(*kept_types));
     struct node_id *kept_in = arena_array(graph->arena, nin, sizeof(*kept_in));
@@ -267,5 +270,6 @@ bool graph_add_op(struct graph *graph, const struct op *op, const struct node_id
     node->call = call;
     node->in = kept_in;
     node->line = arena_strdup(graph->arena, line);
+    *out = id;
     return true;
 }

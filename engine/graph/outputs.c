@@ -271,6 +271,7 @@ static bool finish(struct outputs *o, uint32_t a, struct err *err)
              put_record(o, a, digest, err) && put_manifest(o, a, digest, err);
     }
     o->out[a].open = false;
+    o->out[a].failed = !ok;
     struct err ignored;
 
     if (!dir_remove(o->out[a].temp, &ignored))
@@ -311,6 +312,11 @@ bool outputs_settle(struct outputs *o, struct err *err)
         if (o->out[a].open && !o->out[a].failed && !o->out[a].waits && !finish(o, a, err))
             return false;
     return true;
+}
+
+bool outputs_finished(const struct outputs *o, uint32_t a)
+{
+    return !o->out[a].open && !o->out[a].failed;
 }
 
 uint64_t outputs_bytes(const struct outputs *o)

@@ -293,8 +293,7 @@ static bool finish_extents(struct exec *x, struct member *m, struct err *err)
 
     m->emitted = true;
     for (uint32_t u = n->use_at; u < n->use_at + n->uses; u++)
-        if (outputs_wants(x->outputs, x->s->use[u]) &&
-            !outputs_done(x->outputs, x->s->use[u], err))
+        if (outputs_wants(x->outputs, x->s->use[u]) && !outputs_done(x->outputs, x->s->use[u], err))
             return false;
     return true;
 }

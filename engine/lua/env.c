@@ -164,11 +164,18 @@ bool sandbox_content(lua_State *L, int idx, const char **kind)
 {
     if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
         return false;
-    lua_pushliteral(L, "__frozen");
-    if (lua_rawget(L, -2) != LUA_TTABLE) {
-        lua_pop(L, 2);
+    /* Only sandbox_freeze makes metatables with this function: a recipe cannot forge one. */
+    lua_pushliteral(L, "__newindex");
+    lua_rawget(L, -2);
+    const bool ours = lua_tocfunction(L, -1) == frozen_write;
+
+    lua_pop(L, 1);
+    if (!ours) {
+        lua_pop(L, 1);
         return false;
     }
+    lua_pushliteral(L, "__frozen");
+    lua_rawget(L, -2);
     lua_pushliteral(L, "__kind");
     lua_rawget(L, -3);
     *kind = lua_tostring(L, -1); /* the metatable keeps it */
@@ -273,7 +280,8 @@ static void open_rules(lua_State *L)
     };
     static const char *const base[] = {"assert",   "error",  "ipairs",       "select",
                                        "tonumber", "type",   "rawequal",     "rawget",
-                                       "rawlen",   "rawset", "setmetatable", "getmetatable"};
+                                       "rawlen",   "rawset", "setmetatable", "getmetatable",
+                                       "pcall"};
 
     luaL_requiref(L, LUA_GNAME, luaopen_base, 0);
     lua_createtable(L, 0, 32);

@@ -219,13 +219,41 @@ static void unalias(const struct sandbox *box, const char *text, struct err *err
     (void)err_set(err, ERR_RECIPE, "%s", text);
 }
 
-/* An error that no line stands before (raised by a C function called in a recipe). */
+/* Does TEXT begin with the place in a recipe, as Lua or sandbox_fail writes it? */
+static bool has_place(const struct sandbox *box, const char *text)
+{
+    for (uint32_t i = 0; i < box->nchunk; i++) {
+        const char *const name[] = {box->chunk[i].alias, box->chunk[i].path};
+
+        for (size_t k = 0; k < countof(name); k++)
+            if (strncmp(text, name[k], strlen(name[k])) == 0 && text[strlen(name[k])] == ':')
+                return true;
+    }
+    return false;
+}
+
+/* An error of a C function or of the rules does not know the recipe's line: add it while the
+ * stack is still there. */
 static int on_error(lua_State *L)
 {
-    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER)
+    struct sandbox *box = box_of(L);
+    char line[LINE_MAX_BYTES];
+
+    if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER) {
+        if (!luaL_callmeta(L, 1, "__tostring"))
+            lua_pushfstring(L, "the recipe raised a %s", luaL_typename(L, 1));
+        lua_replace(L, 1);
+        lua_settop(L, 1);
+    }
+    const char *text = lua_tostring(L, 1);
+
+    if (!text || has_place(box, text))
         return 1;
-    if (!luaL_callmeta(L, 1, "__tostring"))
-        lua_pushfstring(L, "the recipe raised a %s", luaL_typename(L, 1));
+    env_where(L, line, sizeof(line));
+    if (!line[0])
+        snprintf(line, sizeof(line), "%s", box->line);
+    if (line[0])
+        lua_pushfstring(L, "%s: %s", line, text);
     return 1;
 }
 

@@ -121,15 +121,30 @@ void store_temp(struct store *store, char name[TEMP_NAME])
 
 /* ---- opening --------------------------------------------------------------------------- */
 
+/* "vbuild-cache N\n" and nothing else: N, or 0. */
+static uint32_t format_number(const char *text, size_t n)
+{
+    static const char start[] = "vbuild-cache ";
+    const size_t at = sizeof(start) - 1;
+    uint32_t number = 0;
+
+    if (n < at + 2 || n > at + 10 || memcmp(text, start, at) != 0 || text[n - 1] != '\n')
+        return 0;
+    for (size_t i = at; i < n - 1; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return 0;
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    }
+    return number;
+}
+
 /* What FORMAT says: *found is false when it is absent or empty (a power cut right after it was
  * made). A format that cannot be used is an error, found before anything is touched. */
 static bool check_format(struct store *store, bool *found, struct err *err)
 {
     char *path = path_join(store->arena, store->dir, "FORMAT"), *text;
     struct err ignored;
-    unsigned long number = 0;
     size_t n;
-    char end = 0;
 
     *found = false;
     if (!file_exists(path))
@@ -143,8 +158,9 @@ static bool check_format(struct store *store, bool *found, struct err *err)
         return store->mode == STORE_WRITE ? err_in(err, "cache '%s'", store->dir) : true;
     if (n == 0 && log_may_be(store->log_path))
         return true;
-    if (strlen(text) != n || sscanf(text, "vbuild-cache %9lu%c", &number, &end) != 2 ||
-        end != '\n' || number == 0)
+    const uint32_t number = format_number(text, n);
+
+    if (!number)
         return err_set(err, ERR_CACHE,
                        "cache '%s': its FORMAT is not one of vbuild's; remove the folder or give "
                        "another with --cache",
@@ -152,7 +168,7 @@ static bool check_format(struct store *store, bool *found, struct err *err)
     *found = true;
     if (number > FORMAT_NUMBER)
         return err_set(err, ERR_CACHE,
-                       "cache '%s' was written by a newer vbuild (format %lu, this one knows %d); "
+                       "cache '%s' was written by a newer vbuild (format %u, this one knows %d); "
                        "use that vbuild or another --cache",
                        store->dir, number, FORMAT_NUMBER);
     return true;

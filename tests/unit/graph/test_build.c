@@ -60,6 +60,7 @@ TEST(second_build_runs_nothing)
     fresh_world();
     run(0.5, DTYPE_q4_k, &o, &r);
     CHECK_IN(r.run == 3 && r.alias == 1 && r.nodes == 4, "run %u alias %u", r.run, r.alias);
+    CHECK(r.read_bytes == 2 * (uint64_t)ROWS * COLS * 2); /* each source once, hash and passes */
     run(0.5, DTYPE_q4_k, &o, &r);
     CHECK_IN(r.run == 0 && r.hit == 3 && r.alias == 1, "run %u hit %u", r.run, r.hit);
     CHECK(r.read_bytes == 0);

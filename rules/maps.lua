@@ -1,0 +1,89 @@
+--- cast and scale: tensors one by one, in the same places.
+
+local check = require "check"
+local model = require "model"
+local value = require "value"
+
+local m = {}
+
+--- A type name as the tables have it, and its kind; WHAT names it in messages.
+function m.type(word, what, name)
+  if type(name) ~= "string" then
+    check.fail("%s: %s is %s, expected a type name", word, what, check.kind(name))
+  end
+  local found, kind, elements = engine.dtype(name)
+  if found then return found, kind, elements end
+  local near = kind and (" (did you mean '%s'?)"):format(kind) or ""
+  check.fail("%s: %s: unknown type '%s'%s", word, what, name, near)
+end
+
+--- Tensor T as type TO, through cast or quantize; T itself when it has that type.
+function m.to_type(t, to, kind)
+  if engine.type(t.node) == to then return t end
+  local node
+  if kind == "block" then
+    node = engine.op("quantize", { t.node }, { type = to }, t.gguf)
+  else
+    node = engine.op("cast", { t.node }, { to = to }, t.name)
+  end
+  return node == t.node and t or model.put(t, node, t.map)
+end
+
+--- cast { m, to = "bf16" }
+function m.cast(word, args)
+  local items, options = check.args(word, args)
+  local data = model.only("cast", items)
+  local to, kind = m.type("cast", "'to'", options.to)
+  if kind ~= "float" then
+    check.fail("cast makes float types, not '%s'%s", to, kind == "block" and "; use quantize" or "")
+  end
+  local tensors, changed, dequantized, from = {}, 0, 0, nil
+  for i, t in ipairs(data.tensors) do
+    local type_ = engine.type(t.node)
+    local new = t
+    if type_ ~= to then
+      local _, type_kind = engine.dtype(type_)
+      if type_kind == "block" then dequantized = dequantized + 1 end
+      if type_kind ~= "plain" then
+        new = m.to_type(t, to, kind)
+        changed, from = changed + 1, type_
+      end
+    end
+    tensors[i] = new
+  end
+  if dequantized > 0 then
+    engine.note(("%s: %d quantized tensors are dequantized to %s: what quantizing lost stays lost")
+      :format(data.name, dequantized, to))
+  elseif changed > 0 then
+    engine.note(("%s: %d of %d tensors are cast from %s to %s, none of them is copied"):format(
+      data.name, changed, #tensors, from, to))
+  end
+  return model.new(model.derive(data, {
+    tensors = tensors, index = false, quantized = false, dtype = to,
+  }))
+end
+
+--- scale { m, ROLE = gain }
+function m.scale(word, args)
+  local items, _, by_role = check.args(word, args)
+  local data = model.only("scale", items)
+  if next(by_role) == nil then
+    check.fail("scale needs a gain by role or group: scale { m, attn_output = 1.5 }")
+  end
+  value.present("scale", by_role, model.roles(data), data.name)
+  local gain = value.compile("scale", "gain", by_role, value.number)
+  local tensors, names = {}, {}
+  for i, t in ipairs(data.tensors) do
+    local g = value.at(gain, t, data.layers, t.from.name)
+    names[i] = t.from.name
+    if g and g ~= 1 then
+      local node = engine.op("scale", { t.node }, { gain = g }, t.name)
+      t = model.put(t, node, t.map)
+    end
+    tensors[i] = t
+  end
+  for _, item in pairs(gain.roles or {}) do value.dead(item, names) end
+  return model.new(model.derive(data, { tensors = tensors, index = false }))
+end
+
+return m

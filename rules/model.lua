@@ -1,0 +1,140 @@
+--- Models: layers x roles -> tensors, and a donor card (ruling 13).
+-- A recipe sees `layers`, `arch` and `name`; everything else stays in these files:
+--
+--   data = { layers, arch (table of rules/arch/ or nil), card, name, tensors = { T... },
+--            card_layers (for each layer, its number in the card's config), quantized }
+--   T = { name, layer, role, bias, gguf, node, map, row, shard, at,
+--         from = { name, layer, model } }
+-- T.map = { kind = "to_hf", head = n }: the bytes lie in GGUF row order. Tensors are shared
+-- between models and never changed after they were made.
+
+local arch = require "arch"
+local check = require "check"
+local config = require "config"
+
+local m = {}
+
+local KIND = "a model"
+
+--- The value that a recipe gets.
+function m.new(data)
+  local visible = { layers = data.layers, arch = data.arch_name, name = data.name }
+  return engine.freeze(data, KIND, visible, true)
+end
+
+--- What lies behind a recipe's value, or nil.
+function m.peek(value)
+  local data, kind = engine.content(value)
+  return kind == KIND and data or nil
+end
+
+--- The same, or an error that says what WORD expected.
+function m.data(word, value, what)
+  local data = m.peek(value)
+  if data then return data end
+  local more = type(value) == "string" and ("; write source \"%s\""):format(value) or ""
+  check.fail("%s: %s is %s, expected a model%s", word, what or "the first item",
+    check.kind(value), more)
+end
+
+--- The one model of a word with a single item.
+function m.only(word, items)
+  if #items > 1 then check.fail("%s takes one model, not %d", word, #items) end
+  return m.data(word, items[1])
+end
+
+--- A copy of DATA with some fields replaced.
+function m.derive(data, changes)
+  local new = {}
+  for key, value in pairs(data) do new[key] = value end
+  for key, value in pairs(changes) do new[key] = value end
+  if changes.config == nil then new.effective = nil end
+  return new
+end
+
+--- A tensor in the same place with other bytes.
+function m.put(t, node, map)
+  return {
+    name = t.name, layer = t.layer, role = t.role, bias = t.bias, gguf = t.gguf, node = node,
+    map = map, row = t.row, shard = t.shard, at = t.at, from = t.from,
+  }
+end
+
+local names = setmetatable({}, { __mode = "k" })
+
+--- Both names of an architecture's row in a layer, remembered.
+function m.names(row, layer)
+  local of_row = names[row]
+  if not of_row then
+    of_row = {}
+    names[row] = of_row
+  end
+  local pair = of_row[layer or -1]
+  if not pair then
+    pair = { arch.hf_name(row, layer), arch.gguf_name(row, layer) }
+    of_row[layer or -1] = pair
+  end
+  return pair[1], pair[2]
+end
+
+--- The same tensor in another layer.
+function m.renumber(t, layer)
+  if t.layer == layer then return t end
+  local new = m.put(t, t.node, t.map)
+  new.layer = layer
+  new.name, new.gguf = m.names(t.row, layer)
+  return new
+end
+
+--- A model that WORD can take apart by layers and roles.
+function m.structured(word, data)
+  if data.arch then return data end
+  check.fail("%s needs the structure of '%s': architecture '%s' has no table in rules/arch/",
+    word, data.name, data.arch_name or "unknown")
+end
+
+--- The tensors by name, made once.
+function m.by_name(data)
+  if not data.index then
+    local index = {}
+    for _, t in ipairs(data.tensors) do index[t.name] = t end
+    data.index = index
+  end
+  return data.index
+end
+
+--- The set of roles a model has, made once.
+function m.roles(data)
+  if not data.role_set then
+    local set = {}
+    for _, t in ipairs(data.tensors) do
+      if t.role then set[t.role] = true end
+    end
+    data.role_set = set
+  end
+  return data.role_set
+end
+
+--- The effective config of a model's card, made once; nil when it has none.
+function m.config(data)
+  local card = data.card
+  if card.effective == nil then
+    if card.kind == "gguf" then
+      card.effective = data.arch and config.from_kv(card.kv) or false
+    else
+      card.effective = card.config and data.arch and config.effective(card.config, data.arch) or false
+    end
+  end
+  return card.effective or nil
+end
+
+--- The rows of one head in a tensor whose row is permuted; nil for others.
+function m.head(data, t)
+  local field = t.row and t.row.permute
+  local cfg = field and m.config(data)
+  if not cfg then return nil end
+  local rows = engine.dims(t.node)
+  return cfg[field] and rows // cfg[field]
+end
+
+return m

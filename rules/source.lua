@@ -1,0 +1,275 @@
+--- source and synthetic: where models come from.
+
+local arch = require "arch"
+local check = require "check"
+local config = require "config"
+local model = require "model"
+local roles = require "roles"
+
+local m = {}
+
+--- Every model opened so far: finish.lua names layers that nothing uses.
+m.opened = {}
+
+local CONFIG_BYTES_MAX = 16 << 20
+
+-- Buffers of old checkpoints that no conversion wants (specs/hf-and-convert.md 3.3).
+local dropped = { "%.attention%.masked_bias$", "%.attention%.bias$", "%.attn%.masked_bias$",
+  "%.attn%.bias$", "%.rotary_emb%.inv_freq$" }
+
+local function is_dropped(name)
+  for _, pattern in ipairs(dropped) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+--- The last component of a path, or the repository id of a hub name.
+local function label(path)
+  local id = path:match("^hf://models/([^/]+/[^/@]+)") or path:match("^hf://([^/]+/[^/@]+)")
+  if id then return id end
+  return path:gsub("/+$", ""):match("([^/]+)$") or path
+end
+
+--- The tensors that an architecture lists, in its order, from a map of name -> T; the names
+-- it does not list stay in the map.
+local function canonical(rows, layers, found)
+  local list = {}
+  local function take(row, layer)
+    local name = model.names(row, layer)
+    local t = found[name]
+    if t then
+      list[#list + 1] = t
+      found[name] = nil
+    end
+  end
+  for _, row in ipairs(rows) do
+    if row.where == "before" then take(row) end
+  end
+  for layer = 0, layers - 1 do
+    for _, row in ipairs(rows) do
+      if not row.where then take(row, layer) end
+    end
+  end
+  for _, row in ipairs(rows) do
+    if row.where == "after" then take(row) end
+  end
+  return list
+end
+
+local function tensor(t, at, row, layer, name)
+  local hf, gguf
+  if row then hf, gguf = model.names(row, layer) end
+  return {
+    name = hf or t.name, layer = layer, role = row and row.role, bias = row and row.bias and true,
+    gguf = gguf or t.name, node = t.node, row = row, shard = t.shard, at = at,
+    from = { name = hf or t.name, layer = layer, model = name },
+  }
+end
+
+--- Fill data.tensors and data.layers of a model whose files use Hugging Face names.
+local function from_hf(data, opened)
+  local found, unknown, layers = {}, {}, 0
+  for at, t in ipairs(opened.tensors) do
+    local row, layer
+    if data.arch then row, layer = arch.find_hf(data.arch, t.name) end
+    if row or not data.arch then
+      local new = tensor(t, at, row, layer, data.name)
+      found[new.name] = new
+      if not data.arch then unknown[#unknown + 1] = new end
+      if layer and layer >= layers then layers = layer + 1 end
+    elseif not is_dropped(t.name) then
+      unknown[#unknown + 1] = t.name
+    end
+  end
+  if not data.arch then
+    data.tensors, data.layers = unknown, 0
+    return
+  end
+  data.layers = layers
+  data.tensors = canonical(data.arch.tensors, layers, found)
+  data.unknown = unknown
+  if #unknown > 0 then
+    engine.warn(("%s: %d tensors that its architecture does not list are left out ('%s'%s)")
+      :format(data.name, #unknown, unknown[1], #unknown > 1 and ", ..." or ""))
+  end
+end
+
+--- The same for a GGUF file of an architecture with a table: names mapped back, q and k as
+-- views with a row map. Tensors without a Hugging Face name (rope_freqs) come last.
+local function from_gguf(data, opened)
+  local found, extra, layers = {}, {}, 0
+  for at, t in ipairs(opened.tensors) do
+    local row, layer = arch.find_gguf(data.arch, t.name)
+    local new = tensor(t, at, row, layer, data.name)
+    if row then
+      local head = model.head(data, new)
+      if head then new.map = { kind = "to_hf", head = head } end
+      found[new.name] = new
+      if layer and layer >= layers then layers = layer + 1 end
+    else
+      new.role = roles.of_gguf(t.name)
+      new.gguf_only = true
+      extra[#extra + 1] = new
+    end
+  end
+  data.layers = layers
+  data.tensors = canonical(data.arch.tensors, layers, found)
+  for _, t in ipairs(extra) do data.tensors[#data.tensors + 1] = t end
+end
+
+--- And for any other GGUF file: its own names and order, roles by name pattern (ruling 46).
+local function from_unknown(data, opened)
+  local layers = 0
+  data.tensors = {}
+  for at, t in ipairs(opened.tensors) do
+    local role, _, layer, bias = roles.of_gguf(t.name)
+    local new = tensor(t, at, nil, layer, data.name)
+    new.role, new.bias = role, bias or nil
+    if layer and layer >= layers then layers = layer + 1 end
+    data.tensors[at] = new
+  end
+  data.layers = layers
+end
+
+local function kv_value(kv, key)
+  for _, item in ipairs(kv) do
+    if item.key == key then return item.value end
+  end
+  return nil
+end
+
+--- The card of a Hugging Face folder; NAME reads a small file beside the weights.
+local function hf_card(dir, name)
+  local function read(file) return engine.read(dir .. "/" .. file, CONFIG_BYTES_MAX * 8) end
+  local text = read("config.json")
+  if not text then return { kind = "none", label = name } end
+  return { kind = "hf", dir = dir, config = text, read = read, label = name }
+end
+
+--- The architecture of a config's text: its table or nil, and its name.
+local function arch_of(text, where)
+  local cfg = engine.json(text)
+  if type(cfg) ~= "table" then check.fail("%s: config.json is no JSON object", where) end
+  local inner = type(cfg.text_config) == "table" and cfg.text_config or cfg
+  local list = inner.architectures or cfg.architectures
+  local class = type(list) == "table" and list[1] or nil
+  if type(class) ~= "string" then
+    check.fail("%s: config.json names no architecture (\"architectures\": [...])", where)
+  end
+  local found = arch.of_class(class)
+  return found, found and found.name or class
+end
+
+local function identity(layers)
+  local list = {}
+  for i = 0, layers - 1 do list[i + 1] = i end
+  return list
+end
+
+local function open_hf(data, opened, path)
+  local dir = opened.dir or opened.path:match("^(.*)/[^/]*$") or "."
+  data.card = hf_card(dir, data.name)
+  if data.card.config then data.arch, data.arch_name = arch_of(data.card.config, path) end
+  from_hf(data, opened)
+end
+
+local function open_gguf(data, opened)
+  data.card = { kind = "gguf", kv = opened.kv, label = data.name }
+  data.arch_name = kv_value(opened.kv, "general.architecture")
+  local kind = kv_value(opened.kv, "general.type")
+  if type(data.arch_name) == "string" and (kind == nil or kind == "model") then
+    data.arch = arch.of_gguf(data.arch_name)
+  end
+  if data.arch then from_gguf(data, opened) else from_unknown(data, opened) end
+end
+
+--- source "PATH", source { "PATH" }
+function m.source(word, args)
+  local path = args
+  if type(args) ~= "string" then
+    local items = check.args(word, args)
+    path = items[1]
+    if #items > 1 then check.fail("source takes one path, not %d", #items) end
+  end
+  if type(path) ~= "string" or path == "" then
+    check.fail("source takes the path of a model, not %s", check.kind(path))
+  end
+  local opened = engine.open(path)
+  local data = { name = label(path) }
+  if opened.kv then open_gguf(data, opened) else open_hf(data, opened, path) end
+  data.card_layers = identity(data.layers)
+  m.opened[#m.opened + 1] = data
+  return model.new(data)
+end
+
+-- ---- synthetic --------------------------------------------------------------------------------
+
+local function json_of(value)
+  local kind = math.type(value) or type(value)
+  if kind == "integer" or kind == "boolean" then return tostring(value) end
+  if kind == "float" then return ("%.17g"):format(value) end
+  if kind == "string" then return engine.json_string(value) end
+  if kind ~= "table" then check.fail("synthetic: the config holds %s", check.kind(value)) end
+  local parts = {}
+  if value[1] ~= nil then
+    for i, item in ipairs(value) do parts[i] = json_of(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for key, item in pairs(value) do
+    if type(key) ~= "string" then check.fail("synthetic: the config has a key that is no text") end
+    parts[#parts + 1] = engine.json_string(key) .. ":" .. json_of(item)
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local types = { float32 = "f32", float16 = "f16", bfloat16 = "bf16", float64 = "f64" }
+
+local function config_text(value)
+  if type(value) == "string" then
+    local text = engine.read(value, CONFIG_BYTES_MAX)
+    if not text then check.fail("synthetic: there is no file '%s'", value) end
+    return text
+  end
+  return json_of(value)
+end
+
+local function dtype_of(text)
+  local cfg = engine.json(text)
+  local name = cfg.torch_dtype or cfg.dtype
+  if type(name) ~= "string" then return "bf16" end
+  local dtype = types[name:gsub("^torch%.", "")]
+  if not dtype then check.fail("synthetic: the config's dtype '%s' is no float type", name) end
+  return dtype
+end
+
+--- synthetic { config = { ... } or "config.json", seed = 1 }
+function m.synthetic(word, args)
+  local items, options = check.args(word, args)
+  if #items > 0 then check.fail("synthetic takes no model: synthetic { config = { ... } }") end
+  local frozen_config = require("frozen").open(options.config)
+  if type(frozen_config) ~= "string" and type(frozen_config) ~= "table" then
+    check.fail("synthetic: 'config' is %s, expected a table or a file name",
+      check.kind(frozen_config))
+  end
+  local text = config_text(frozen_config)
+  local name = options.name or "synthetic"
+  local data = { name = name, card = { kind = "synthetic", config = text, label = name } }
+  data.arch, data.arch_name = arch_of(text, "synthetic")
+  model.structured("synthetic", data)
+  local cfg = model.config(data)
+  local dtype, seed = dtype_of(text), options.seed or 0
+  data.layers = cfg.layers
+  data.tensors = {}
+  for i, row in ipairs(arch.expand(data.arch, cfg)) do
+    local shape = config.shape(cfg, row.row)
+    local id = engine.op("synthetic", {}, { name = row.name, seed = seed, shape = shape, type = dtype },
+      row.name)
+    data.tensors[i] = tensor({ name = row.name, node = id }, i, row.row, row.layer, name)
+  end
+  data.card_layers = identity(data.layers)
+  m.opened[#m.opened + 1] = data
+  return model.new(data)
+end
+
+return m
