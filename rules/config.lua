@@ -320,58 +320,78 @@ local function shortest(value)
   return value
 end
 
---- The effective config that the key-values of a GGUF file say (the fields of m.effective, but
--- raw); nil for an architecture without a table. TIED: the file has no output.weight. What is
--- missing or of a wrong kind is an error that names the key.
+-- Reads the keys of one architecture; the first that is missing or of a wrong kind is kept as
+-- the reason why the file is not regular.
+local function reader(by_key, name)
+  local r = {}
+  local function bad(key, value, wanted)
+    r.reason = r.reason or ("%s.%s is %s, %s was expected"):format(name, key,
+      value == nil and "missing" or tostring(value), wanted)
+    return 1
+  end
+  function r.size(key, fallback, most)
+    local entry = by_key[name .. "." .. key]
+    local value = m.value(entry)
+    if entry == nil then value = fallback end
+    if math.type(value) ~= "integer" or value < 1 or value > (most or SIZE_MAX) then
+      return bad(key, value or (entry and "a list"), "an integer from 1 to " .. (most or SIZE_MAX))
+    end
+    return value
+  end
+  function r.float(key, fallback)
+    local value = m.value(by_key[name .. "." .. key])
+    if type(value) ~= "number" then return fallback end
+    return shortest(value)
+  end
+  return r
+end
+
+local function rope_from_kv(r, by_key, name, defaults, context)
+  local rope = { type = "default", theta = r.float("rope.freq_base", defaults.rope_theta) }
+  local kind = m.value(by_key[name .. ".rope.scaling.type"])
+  if kind == "linear" or kind == "yarn" then
+    rope.type = kind
+    rope.factor = r.float("rope.scaling.factor", 1.0)
+    if kind == "yarn" then
+      rope.original = r.size("rope.scaling.original_context_length", context)
+    end
+  end
+  return rope
+end
+
+--- The effective config that the key-values of a GGUF file say (the fields of m.effective but
+-- raw; vocab may be nil). TIED: the file has no output.weight. For an architecture without a
+-- table, or a file that this one's table does not describe (sizes missing, or one per layer):
+-- nil and the reason.
 function m.from_kv(kv, tied)
   local by_key = {}
   for _, entry in ipairs(kv) do by_key[entry.key] = entry end
   local name = m.value(by_key["general.architecture"])
   local found = arch.of_gguf(name)
-  if not found then return nil end
-  local function key_of(key) return by_key[name .. "." .. key] end
-  local function size(key, most, fallback)
-    local value = m.value(key_of(key))
-    if value == nil then value = fallback end
-    if math.type(value) ~= "integer" or value < 1 or value > (most or SIZE_MAX) then
-      error(("%s.%s is %s, an integer from 1 to %d was expected"):format(name, key,
-        value == nil and "missing" or tostring(value), most or SIZE_MAX), 0)
-    end
-    return value
-  end
-  local function float(key, fallback)
-    local value = m.value(key_of(key))
-    if type(value) ~= "number" then return fallback end
-    return shortest(value)
+  if not found then
+    return nil, ("the architecture '%s' has no table in rules/arch/"):format(tostring(name))
   end
   local defaults = found.defaults[found.classes[1]]
+  local r = reader(by_key, name)
   local cfg = { arch = name, class = found.classes[1], warnings = {} }
-  cfg.layers = size("block_count", LAYERS_MAX)
-  cfg.hidden = size("embedding_length")
-  cfg.ffn = size("feed_forward_length")
-  cfg.heads = size("attention.head_count")
-  cfg.kv_heads = size("attention.head_count_kv", nil, cfg.heads)
-  local given = m.value(key_of("attention.key_length")) ~= nil
-  cfg.head = size("attention.key_length", nil, cfg.hidden // cfg.heads)
+  cfg.layers = r.size("block_count", nil, LAYERS_MAX)
+  cfg.hidden = r.size "embedding_length"
+  cfg.ffn = r.size "feed_forward_length"
+  cfg.heads = r.size "attention.head_count"
+  cfg.kv_heads = r.size("attention.head_count_kv", cfg.heads)
+  local given = by_key[name .. ".attention.key_length"]
+  cfg.head = r.size("attention.key_length", cfg.hidden // cfg.heads)
   cfg.head_dim = (given or defaults.head_dim) and cfg.head or nil
-  cfg.vocab = m.count(by_key["tokenizer.ggml.tokens"]) or size("vocab_size")
-  cfg.context = size("context_length", nil, defaults.max_position_embeddings)
-  cfg.rms_norm_eps = float("attention.layer_norm_rms_epsilon", defaults.rms_norm_eps)
-  cfg.rope = { type = "default", theta = float("rope.freq_base", defaults.rope_theta) }
-  local kind = m.value(key_of("rope.scaling.type"))
-  if kind == "linear" or kind == "yarn" then
-    cfg.rope.type = kind
-    cfg.rope.factor = float("rope.scaling.factor", 1.0)
-    if kind == "yarn" then
-      cfg.rope.original = size("rope.scaling.original_context_length", nil, cfg.context)
-    end
-  end
+  cfg.vocab = m.count(by_key["tokenizer.ggml.tokens"]) or m.value(by_key[name .. ".vocab_size"])
+  cfg.context = r.size("context_length", defaults.max_position_embeddings)
+  cfg.rms_norm_eps = r.float("attention.layer_norm_rms_epsilon", defaults.rms_norm_eps)
+  cfg.rope = rope_from_kv(r, by_key, name, defaults, cfg.context)
   cfg.tie_word_embeddings = tied == true
   cfg.attention_bias, cfg.mlp_bias = false, false
-  local id = { bos = "bos", eos = "eos", pad = "padding" }
-  for word, key in pairs(id) do
+  for word, key in pairs { bos = "bos", eos = "eos", pad = "padding" } do
     cfg[word .. "_token_id"] = m.value(by_key["tokenizer.ggml." .. key .. "_token_id"])
   end
+  if r.reason then return nil, r.reason end
   return cfg
 end
 

@@ -14,19 +14,44 @@ local m = {}
 
 local FILE_TYPES = { f32 = 0, f16 = 1, q8_0 = 7, bf16 = 32 }
 
+local effective = setmetatable({}, { __mode = "k" }) -- of each card, made once
+
 -- Config numbers of what the model is now, which need not be what its donor was.
 local function settings(model)
-  local card, cfg = model.card, nil
-  if card.kind == "gguf" then
-    cfg = config.from_kv(card.kv)
-  elseif card.config then
-    cfg = config.effective(card.config)
-  else
-    error(("%s has no config.json: a GGUF file cannot be made of it"):format(card.label or "it"), 0)
+  local card = model.card
+  local donor = effective[card]
+  if not donor then
+    if card.kind == "gguf" then
+      donor = config.from_kv(card.kv)
+    elseif card.config then
+      donor = config.effective(card.config)
+    end
+    if not donor then
+      error(("%s has no config.json of a known architecture: a GGUF file cannot be made of it")
+        :format(card.label or "the model"), 0)
+    end
+    effective[card] = donor
   end
-  cfg.donor_layers = cfg.layers
-  cfg.layers = model.layers
+  local cfg = {}
+  for key, value in pairs(donor) do cfg[key] = value end
+  cfg.donor_layers, cfg.layers = donor.layers, model.layers
   return cfg
+end
+
+--- The table of rules/arch/ for a GGUF file whose key-values and tensors it describes, or nil
+-- and the reason: a llama file with experts, or with heads of its own in each layer, is a file
+-- of an unknown architecture (ruling 46). TENSORS: a list with name fields.
+function m.gguf_arch(kv, tensors)
+  local cfg, reason = config.from_kv(kv)
+  if not cfg then return nil, reason end
+  local found = arch.of_gguf(cfg.arch)
+  for _, t in ipairs(tensors) do
+    local row, layer = arch.find_gguf(found, t.name)
+    if (not row and t.name:find("blk%.%d")) or (layer and layer >= cfg.layers) then
+      return nil, ("tensor %s is not one of the architecture '%s'"):format(t.name, cfg.arch)
+    end
+  end
+  return found
 end
 
 -- ---- checks (3.2) ----------------------------------------------------------------------------
@@ -54,15 +79,13 @@ local function check_tensor(cfg, t)
   end
 end
 
---- Refuse a model that would convert to a file that cannot load, or loads wrong: tensors and
--- config disagree about layers, names or shapes. Returns a list of warnings.
-function m.check(model)
+local function checked(model)
   local cfg = settings(model)
   local found = model.arch
   if not found then
     error(("%s: its architecture has no table in rules/arch/"):format(model.card.label or ""), 0)
   end
-  if model.card.layers and model.card.kind ~= "gguf" and model.card.layers ~= cfg.donor_layers then
+  if model.card.layers and model.card.layers ~= cfg.donor_layers then
     error(("config.json: num_hidden_layers is %d, the files hold %d layers")
       :format(cfg.donor_layers, model.card.layers), 0)
   end
@@ -85,12 +108,26 @@ function m.check(model)
     end
   end
   for _, need in ipairs(arch.expand(found, cfg)) do
-    local from_gguf = model.card.kind == "gguf" and need.row.tied
-    if not there[need.name] and not from_gguf then
+    if not there[need.name] then
       error(("tensor %s is missing"):format(need.name), 0)
     end
   end
   return cfg.warnings
+end
+
+--- Refuse a model that would convert to a file that cannot load, or loads wrong: tensors and
+-- config disagree about layers, names or shapes. Returns a list of warnings. What comes from a
+-- GGUF file was such a file already: it is not checked. Messages begin with the folder.
+function m.check(model)
+  if model.card.kind == "gguf" then return {} end
+  local ok, result = pcall(checked, model)
+  if not ok and type(result) == "string" then
+    local where = model.card.dir or model.card.label or "the model"
+    error(where .. (result:find("^config%.json") and "/" or ": ") .. result, 0)
+  elseif not ok then
+    error(result, 0)
+  end
+  return result
 end
 
 -- ---- extra tensors ---------------------------------------------------------------------------
@@ -299,7 +336,7 @@ local function general_info(model, options, total)
     info.label, info.readme = card.label, read "README.md"
     info.name_or_path = raw._name_or_path
   else
-    info.label = options.name or options.title or card.label
+    info.label = options.name and options.name:gsub("%.gguf$", "") or options.title or card.label
     if card.kind ~= "synthetic" and #labels > 0 then info.base_models = labels end
   end
   return info
@@ -316,9 +353,11 @@ local function put_tokenizer(put, add, model, cfg, options)
     put(model.arch.name .. ".vocab_size", "u32", cfg.vocab)
     return { warnings = {} }
   end
+  local manner = model.arch.tokenizer
   local list, facts = engine.tokenizer {
     dir = card.dir, arch = model.arch.name, vocab_size = cfg.vocab, pre = options.pre,
-    config = card.config,
+    config = card.config, spm = manner.spm, hf_vocab = manner.hf_vocab,
+    space_prefix = manner.space_prefix, by_size = manner.by_size,
   }
   for _, entry in ipairs(list) do add(entry) end
   return facts
@@ -367,7 +406,7 @@ local function from_gguf(model, options)
   for _, entry in ipairs(model.card.kv) do
     if entry.key == tostring(name) .. ".block_count" then layers = config.value(entry) end
   end
-  local changed = model.arch and layers and layers ~= model.layers
+  local changed = model.arch and layers and (model.card.layers or layers) ~= model.layers
   for _, entry in ipairs(model.card.kv) do
     local new = changed and entry.type == "arr" and entry.key:find("^" .. name .. "%.")
       and relayered(entry, layers, model.card_layers)

@@ -33,13 +33,13 @@ local function check_shape(t, new, donor)
 end
 
 -- Tensors that a donor has in a grafted role and the host lacks (an untied head, biases).
-local function additional(host, donor, word, first, last, list)
+local function additional(host, donor, word, options, first, last, list)
   local index = model.by_name(host)
   for _, t in ipairs(donor.tensors) do
-    local inside = not t.layer or (t.layer >= first and t.layer < last)
+    local inside = t.layer and t.layer >= first and t.layer < last
+    if not t.layer then inside = not options.layers end
     if inside and not index[t.name] and not t.gguf_only then
-      local _, by = value.pick({ [word] = true }, t.role)
-      if by and (t.layer == nil or t.layer < host.layers) then list[#list + 1] = t end
+      if value.pick({ [word] = true }, t.role) then list[#list + 1] = t end
     end
   end
 end
@@ -98,8 +98,11 @@ function m.graft(word, args)
   local first, last = 0, host.layers
   if options.layers then first, last = layers.range("graft", options.layers, host) end
   check_donors(host, by_role, options, first, last)
-  local donors = {}
-  for name, item in pairs(value.canonical("graft", by_role)) do donors[name] = model.peek(item) end
+  local donors, used = {}, {}
+  for name, item in pairs(value.canonical("graft", by_role)) do
+    donors[name] = model.peek(item)
+    used[#used + 1] = name
+  end
 
   local tensors, more = {}, {}
   for i, t in ipairs(host.tensors) do
@@ -118,11 +121,13 @@ function m.graft(word, args)
       end
     end
   end
-  for name, donor in pairs(donors) do additional(host, donor, name, first, last, more) end
+  for name, donor in pairs(donors) do additional(host, donor, name, options, first, last, more) end
   for _, t in ipairs(more) do tensors[#tensors + 1] = t end
   if #more > 0 then tensors = in_order(host, tensors) end
   layers.same_widths("graft", tensors)
-  return model.new(model.derive(host, { tensors = tensors, index = false, role_set = false }))
+  local parts = {}
+  for _, name in ipairs(used) do parts[#parts + 1] = donors[name] end
+  return model.derive(host, tensors, nil, parts)
 end
 
 return m

@@ -35,6 +35,9 @@ function m.range(word, value, data)
   return span.first, span.last
 end
 
+--- The labels of models that were sliced: finish.lua names layers of theirs that nothing uses.
+m.sliced = {}
+
 --- slice(model, first, last): these layers, renumbered from 0, and what is outside layers.
 function m.slice(_, value, first, last)
   local data = model.structured("slice", model.data("slice", value))
@@ -42,6 +45,7 @@ function m.slice(_, value, first, last)
   if last > data.layers then
     check.fail("slice(%d, %d): '%s' has %d layers", first, last, data.name, data.layers)
   end
+  for _, label in ipairs(data.sources) do m.sliced[label] = true end
   local tensors, card_layers = {}, {}
   for _, t in ipairs(data.tensors) do
     if not t.layer then
@@ -51,10 +55,7 @@ function m.slice(_, value, first, last)
     end
   end
   for i = first, last - 1 do card_layers[#card_layers + 1] = data.card_layers[i + 1] end
-  return model.new(model.derive(data, {
-    layers = last - first, tensors = tensors, card_layers = card_layers,
-    index = false, role_set = false,
-  }))
+  return model.derive(data, tensors, { layers = last - first, card_layers = card_layers })
 end
 
 -- The tensors of a model outside layers, by where its architecture puts them.
@@ -102,9 +103,8 @@ function m.stack(word, args)
   if layers == 0 then check.fail("stack: no part has a layer") end
   outside(head, "after", tensors)
   m.same_widths("stack", tensors)
-  return model.new(model.derive(first, {
-    layers = layers, tensors = tensors, card_layers = card_layers, index = false, role_set = false,
-  }))
+  parts[#parts + 1], parts[#parts + 2] = embed, head
+  return model.derive(first, tensors, { layers = layers, card_layers = card_layers }, parts)
 end
 
 --- All tensors of one row must have one shape, or no model can be made of them.

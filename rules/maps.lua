@@ -6,6 +6,19 @@ local value = require "value"
 
 local m = {}
 
+local facts = {}
+
+--- What a type is, by its canonical name: "float", "block" or "plain"; elements of a block.
+function m.kind(name)
+  local known = facts[name]
+  if not known then
+    local _, kind, elements = engine.dtype(name)
+    known = { kind = kind, elements = elements }
+    facts[name] = known
+  end
+  return known.kind, known.elements
+end
+
 --- A type name as the tables have it, and its kind; WHAT names it in messages.
 function m.type(word, what, name)
   if type(name) ~= "string" then
@@ -22,9 +35,9 @@ function m.to_type(t, to, kind)
   if engine.type(t.node) == to then return t end
   local node
   if kind == "block" then
-    node = engine.op("quantize", { t.node }, { type = to }, t.gguf)
+    node = engine.op("quantize", t.node, to, t.gguf)
   else
-    node = engine.op("cast", { t.node }, { to = to }, t.name)
+    node = engine.op("cast", t.node, to, t.name)
   end
   return node == t.node and t or model.put(t, node, t.map)
 end
@@ -42,11 +55,11 @@ function m.cast(word, args)
     local type_ = engine.type(t.node)
     local new = t
     if type_ ~= to then
-      local _, type_kind = engine.dtype(type_)
+      local type_kind = m.kind(type_)
       if type_kind == "block" then dequantized = dequantized + 1 end
       if type_kind ~= "plain" then
         new = m.to_type(t, to, kind)
-        changed, from = changed + 1, type_
+        if engine.is_source(t.node) then changed, from = changed + 1, type_ end
       end
     end
     tensors[i] = new
@@ -58,9 +71,7 @@ function m.cast(word, args)
     engine.note(("%s: %d of %d tensors are cast from %s to %s, none of them is copied"):format(
       data.name, changed, #tensors, from, to))
   end
-  return model.new(model.derive(data, {
-    tensors = tensors, index = false, quantized = false, dtype = to,
-  }))
+  return model.derive(data, tensors, { quantized = false })
 end
 
 --- scale { m, ROLE = gain }
@@ -72,18 +83,17 @@ function m.scale(word, args)
   end
   value.present("scale", by_role, model.roles(data), data.name)
   local gain = value.compile("scale", "gain", by_role, value.number)
-  local tensors, names = {}, {}
+  local tensors = {}
   for i, t in ipairs(data.tensors) do
     local g = value.at(gain, t, data.layers, t.from.name)
-    names[i] = t.from.name
     if g and g ~= 1 then
-      local node = engine.op("scale", { t.node }, { gain = g }, t.name)
+      local node = engine.op("scale", t.node, g, t.name)
       t = model.put(t, node, t.map)
     end
     tensors[i] = t
   end
-  for _, item in pairs(gain.roles or {}) do value.dead(item, names) end
-  return model.new(model.derive(data, { tensors = tensors, index = false }))
+  value.dead(gain, data.tensors)
+  return model.derive(data, tensors)
 end
 
 return m

@@ -119,11 +119,12 @@ local function places(list)
   return order
 end
 
--- Run COMBINE(t, nodes, tensors, present) -> node over every place of the merge.
+-- Run COMBINE(t, nodes, tensors, present, name) -> node over every place of the merge; NAME is
+-- the one that patterns of the whole merge see.
 local function over(word, list, donor, options, row_local, combine)
   local first = options.first or 0
   local dtype = work_type(word, options)
-  local result, names = {}, {}
+  local result = {}
   for _, t in ipairs(places(list)) do
     local nodes, tensors, present = {}, {}, {}
     for i, entry in ipairs(list) do
@@ -137,30 +138,29 @@ local function over(word, list, donor, options, row_local, combine)
     check_shapes(word, list, tensors)
     local map = align(nodes, tensors, row_local)
     local here = t.layer and first > 0 and model.renumber(t, t.layer + first) or t
-    local node = combine(here, nodes, tensors, present)
+    local node = combine(t, nodes, tensors, present, here.name)
     local new = model.put(t, node, map)
     new.shard, new.at = nil, nil
     if node == nodes[1] and #nodes == 1 then new.shard, new.at = t.shard, t.at end
     new.from = { name = here.name, layer = t.layer, model = donor.name }
-    names[#names + 1] = here.name
     result[#result + 1] = new
   end
-  return result, names
+  return result
 end
 
-local function finish(donor, tensors, dtype)
-  return model.new(model.derive(donor, {
-    tensors = tensors, index = false, role_set = false, quantized = false, dtype = dtype,
-  }))
+-- The value of a merge: DONOR's card, and what it has in GGUF files only (rope factors).
+local function finish(donor, list, tensors)
+  for _, t in ipairs(donor.tensors) do
+    if t.gguf_only then tensors[#tensors + 1] = t end
+  end
+  local parts = {}
+  for i, entry in ipairs(list) do parts[i] = entry.data end
+  return model.derive(donor, tensors, { quantized = false }, parts)
 end
 
 local function dead(list, key)
   for _, entry in ipairs(list) do
-    if entry[key] then
-      local names = {}
-      for i, t in ipairs(entry.data.tensors) do names[i] = t.from.name end
-      value.dead(entry[key], names)
-    end
+    if entry[key] then value.dead(entry[key], entry.data.tensors) end
   end
 end
 
@@ -196,7 +196,7 @@ function m.linear(word, args)
     return engine.op("merge_linear", nodes, { weights = weights, normalize = normalize }, t.name)
   end)
   dead(list, "weight")
-  return finish(donor, tensors, options.dtype)
+  return finish(donor, list, tensors)
 end
 
 -- base first, whether it is named by base = or is the first of two.
@@ -221,15 +221,16 @@ function m.slerp(word, args)
   local donor = list[1].data
   local t_of = value.compile("merge.slerp", "t", options.t, value.number)
   local count = donor.layers
-  local tensors, names = over("merge.slerp", list, donor, options, false,
-    function(t, nodes)
-      if #nodes == 1 then return nodes[1] end
-      local at = value.at(t_of, t, count, t.name)
-      if not at then check.fail("merge.slerp: no 't' for %s", t.name) end
-      return engine.op("merge_slerp", nodes, { t = at }, t.name)
-    end)
-  value.dead(t_of, names)
-  return finish(donor, tensors, options.dtype)
+  local tensors = over("merge.slerp", list, donor, options, false, function(t, nodes, _, _, name)
+    if #nodes == 1 then return nodes[1] end
+    local at = value.at(t_of, t, count, name)
+    if not at then check.fail("merge.slerp: no 't' for %s", t.name) end
+    return engine.op("merge_slerp", nodes, at, t.name)
+  end)
+  local seen = {}
+  for i, t in ipairs(tensors) do seen[i] = t.from end
+  value.dead(t_of, seen, true)
+  return finish(donor, list, tensors)
 end
 
 --- merge.passthrough { m, scale = by { {"o_proj", 1.5} } }
@@ -245,10 +246,10 @@ function m.passthrough(word, args)
   local tensors = over("merge.passthrough", list, donor, options, true, function(t, nodes, own)
     local gain = entry.scale and value.at(entry.scale, own[1], entry.data.layers, own[1].from.name)
     if not gain or gain == 1 then return nodes[1] end
-    return engine.op("scale", { nodes[1] }, { gain = gain }, t.name)
+    return engine.op("scale", nodes, gain, t.name)
   end)
   dead(list, "scale")
-  return finish(donor, tensors, options.dtype)
+  return finish(donor, list, tensors)
 end
 
 return m

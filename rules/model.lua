@@ -1,14 +1,15 @@
 --- Models: layers x roles -> tensors, and a donor card (ruling 13).
 -- A recipe sees `layers`, `arch` and `name`; everything else stays in these files:
 --
---   data = { layers, arch (table of rules/arch/ or nil), card, name, tensors = { T... },
---            card_layers (for each layer, its number in the card's config), quantized }
+--   data = { layers, arch (table of rules/arch/ or nil), arch_name, card, name,
+--            tensors = { T... }, card_layers (for each layer, its number in the card's config),
+--            sources = { labels of the models it is made from }, unknown = { names left out },
+--            quantized, plain (the model before quantize, for the metadata) }
 --   T = { name, layer, role, bias, gguf, node, map, row, shard, at,
---         from = { name, layer, model } }
+--         from = { name, layer, model } } (of a source: T itself, with its model)
 -- T.map = { kind = "to_hf", head = n }: the bytes lie in GGUF row order. Tensors are shared
 -- between models and never changed after they were made.
 
-local arch = require "arch"
 local check = require "check"
 local config = require "config"
 
@@ -43,13 +44,30 @@ function m.only(word, items)
   return m.data(word, items[1])
 end
 
---- A copy of DATA with some fields replaced.
-function m.derive(data, changes)
-  local new = {}
-  for key, value in pairs(data) do new[key] = value end
-  for key, value in pairs(changes) do new[key] = value end
-  if changes.config == nil then new.effective = nil end
-  return new
+--- A model made from DATA: its card and structure, with other tensors and the named CHANGES.
+-- PARTS: other models whose tensors it may hold.
+function m.derive(data, tensors, changes, parts)
+  changes = changes or {}
+  local new = {
+    layers = data.layers, arch = data.arch, arch_name = data.arch_name, card = data.card,
+    name = data.name, tensors = tensors, card_layers = data.card_layers, unknown = data.unknown,
+    quantized = data.quantized, sources = data.sources,
+  }
+  for key, item in pairs(changes) do new[key] = item end
+  for _, part in ipairs(parts or {}) do new.sources = m.union(new.sources, part.sources) end
+  return m.new(new)
+end
+
+--- The labels of two lists, each once, in their order.
+function m.union(a, b)
+  local list, seen = {}, {}
+  for _, from in ipairs { a, b } do
+    for _, label in ipairs(from) do
+      if not seen[label] then list[#list + 1] = label end
+      seen[label] = true
+    end
+  end
+  return list
 end
 
 --- A tensor in the same place with other bytes.
@@ -60,21 +78,32 @@ function m.put(t, node, map)
   }
 end
 
-local names = setmetatable({}, { __mode = "k" })
+local names = {}
 
---- Both names of an architecture's row in a layer, remembered.
+local function split(pattern)
+  local before, after = pattern:match("^(.-)%%d(.*)$")
+  return before or pattern, after or ""
+end
+
+local function names_of(row)
+  local of_row = { hf = {}, gguf = {} }
+  of_row.hf_before, of_row.hf_after = split(row.hf)
+  of_row.gguf_before, of_row.gguf_after = split(row.gguf)
+  names[row] = of_row
+  return of_row
+end
+
+--- Both names of an architecture's row in a layer (nil: outside layers), remembered.
 function m.names(row, layer)
-  local of_row = names[row]
-  if not of_row then
-    of_row = {}
-    names[row] = of_row
+  if not layer then return row.hf, row.gguf end
+  local of_row = names[row] or names_of(row)
+  local hf = of_row.hf[layer]
+  if not hf then
+    hf = of_row.hf_before .. layer .. of_row.hf_after
+    of_row.hf[layer] = hf
+    of_row.gguf[layer] = of_row.gguf_before .. layer .. of_row.gguf_after
   end
-  local pair = of_row[layer or -1]
-  if not pair then
-    pair = { arch.hf_name(row, layer), arch.gguf_name(row, layer) }
-    of_row[layer or -1] = pair
-  end
-  return pair[1], pair[2]
+  return hf, of_row.gguf[layer]
 end
 
 --- The same tensor in another layer.
@@ -122,7 +151,7 @@ function m.config(data)
     if card.kind == "gguf" then
       card.effective = data.arch and config.from_kv(card.kv) or false
     else
-      card.effective = card.config and data.arch and config.effective(card.config, data.arch) or false
+      card.effective = card.config and data.arch and config.effective(card.config) or false
     end
   end
   return card.effective or nil

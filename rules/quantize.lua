@@ -50,18 +50,21 @@ local function may_by_name(name, arch_name)
   return may
 end
 
--- ggml counts dimensions without trailing ones: [1, n] is one.
-local function is_matrix(...)
-  local n = select("#", ...)
-  for i = 1, n - 1 do
-    if (select(i, ...)) > 1 then return true end
-  end
-  return false
-end
+local by_row = {}
 
 --- Whether llama-quantize may quantize a tensor.
 function m.quantizable(t, arch_name)
-  return may_by_name(t.gguf, arch_name) and is_matrix(engine.dims(t.node))
+  local may
+  if t.row then
+    may = by_row[t.row]
+    if may == nil then
+      may = may_by_name(t.gguf, arch_name)
+      by_row[t.row] = may
+    end
+  else
+    may = may_by_name(t.gguf, arch_name)
+  end
+  return may and engine.is_matrix(t.node)
 end
 
 local plain = { f32 = true, f16 = true, bf16 = true, f64 = true }
@@ -82,23 +85,22 @@ end
 
 local function check_requantize(data, t, to)
   local from = engine.type(t.node)
-  local _, kind = engine.dtype(from)
-  if kind == "float" or to == "keep" or to == from then return end
+  if maps.kind(from) == "float" or to == "keep" or to == from then return end
   check.fail("quantize: %s of '%s' is quantized already (%s); quantizing again loses more than "
     .. "%s alone would: use the unquantized model, or write allow_requantize = true", t.name,
     data.name, from, to)
 end
 
 local function check_width(t, to, elements, by)
-  local dims = { engine.dims(t.node) }
-  if dims[#dims] % elements ~= 0 then
+  local cols = engine.cols(t.node)
+  if cols % elements ~= 0 then
     check.fail("quantize: '%s' = \"%s\": the rows of %s have %d elements, %s takes multiples of %d",
-      by, to, t.name, dims[#dims], to, elements)
+      by, to, t.name, cols, to, elements)
   end
 end
 
 local function experts_note(t, by)
-  if t.role and t.role:find("exp") and by ~= t.role and by ~= "default" then
+  if not t.row and t.role and by ~= t.role and by ~= "default" and t.role:find("exp") then
     engine.note(("'%s' also gives the type of the expert tensors (%s)"):format(by, t.role))
   end
 end
@@ -127,7 +129,7 @@ function m.quantize(word, args)
     value.present("quantize", types.words(layers), model.roles(data), data.name)
   end
 
-  local tensors, names = {}, {}
+  local tensors = {}
   for i, t in ipairs(data.tensors) do
     local to, by
     if m.quantizable(t, data.arch_name) then
@@ -140,21 +142,17 @@ function m.quantize(word, args)
       if not options.allow_requantize then check_requantize(data, t, to) end
     else
       to, by = unquantized(data, t, layers), t.role
-      local _, kind = engine.dtype(engine.type(t.node))
-      if kind == "plain" then to = "keep" end -- integer tensors have no other form
+      if maps.kind(engine.type(t.node)) == "plain" then to = "keep" end -- integers stay
     end
-    names[i] = t.from.name
     if to ~= "keep" then
-      local _, kind, elements = engine.dtype(to)
+      local kind, elements = maps.kind(to)
       if kind == "block" then check_width(t, to, elements, by) end
       t = maps.to_type(t, to, kind)
     end
     tensors[i] = t
   end
-  types.dead(layers, names)
-  return model.new(model.derive(data, {
-    tensors = tensors, index = false, quantized = true, dtype = false,
-  }))
+  types.dead(layers, data.tensors)
+  return model.derive(data, tensors, { quantized = true, plain = data.plain or data })
 end
 
 return m

@@ -31,63 +31,69 @@ local function label(path)
   return path:gsub("/+$", ""):match("([^/]+)$") or path
 end
 
---- The tensors that an architecture lists, in its order, from a map of name -> T; the names
--- it does not list stay in the map.
-local function canonical(rows, layers, found)
-  local list = {}
-  local function take(row, layer)
-    local name = model.names(row, layer)
-    local t = found[name]
-    if t then
-      list[#list + 1] = t
-      found[name] = nil
-    end
-  end
+-- A tensor of a source: it is its own origin.
+local function tensor(name, layer, row, gguf, node, model_name)
+  local t = {
+    name = name, layer = layer, role = row and row.role, bias = row and row.bias and true,
+    gguf = gguf, node = node, row = row, model = model_name, shard = false, at = false,
+    map = nil,
+  }
+  t.from = t
+  return t
+end
+
+--- Call TAKE(row, layer) for the rows of an architecture in its order, layer by layer for as
+-- long as TAKE finds a tensor in each; returns the number of layers.
+local function walk(rows, take)
+  local layers, any = 0, true
   for _, row in ipairs(rows) do
     if row.where == "before" then take(row) end
   end
-  for layer = 0, layers - 1 do
+  while any do
+    any = false
     for _, row in ipairs(rows) do
-      if not row.where then take(row, layer) end
+      if not row.where and take(row, layers) then any = true end
     end
+    if any then layers = layers + 1 end
   end
   for _, row in ipairs(rows) do
     if row.where == "after" then take(row) end
   end
-  return list
+  return layers
 end
 
-local function tensor(t, at, row, layer, name)
-  local hf, gguf
-  if row then hf, gguf = model.names(row, layer) end
-  return {
-    name = hf or t.name, layer = layer, role = row and row.role, bias = row and row.bias and true,
-    gguf = gguf or t.name, node = t.node, row = row, shard = t.shard, at = at,
-    from = { name = hf or t.name, layer = layer, model = name },
-  }
+-- Fill data.tensors and data.layers from an opened checkpoint whose names are the WHICH-th of
+-- model.names (1: Hugging Face, 2: GGUF). Returns the set of places that were taken.
+local function take_known(data, opened, which)
+  local list, taken, index = {}, {}, opened.index
+  data.layers = walk(data.arch.tensors, function(row, layer)
+    local hf, gguf = model.names(row, layer)
+    local at = index[which == 1 and hf or gguf]
+    if not at then return false end
+    local t = tensor(hf, layer, row, gguf, opened.nodes[at], data.name)
+    t.shard, t.at = opened.shards[at], at
+    list[#list + 1], taken[at] = t, true
+    return true
+  end)
+  data.tensors = list
+  return taken
 end
 
---- Fill data.tensors and data.layers of a model whose files use Hugging Face names.
+--- A model whose files use Hugging Face names.
 local function from_hf(data, opened)
-  local found, unknown, layers = {}, {}, 0
-  for at, t in ipairs(opened.tensors) do
-    local row, layer
-    if data.arch then row, layer = arch.find_hf(data.arch, t.name) end
-    if row or not data.arch then
-      local new = tensor(t, at, row, layer, data.name)
-      found[new.name] = new
-      if not data.arch then unknown[#unknown + 1] = new end
-      if layer and layer >= layers then layers = layer + 1 end
-    elseif not is_dropped(t.name) then
-      unknown[#unknown + 1] = t.name
-    end
-  end
   if not data.arch then
-    data.tensors, data.layers = unknown, 0
+    data.layers, data.tensors = 0, {}
+    for at, name in ipairs(opened.names) do
+      local t = tensor(name, nil, nil, name, opened.nodes[at], data.name)
+      t.shard, t.at = opened.shards[at], at
+      data.tensors[at] = t
+    end
     return
   end
-  data.layers = layers
-  data.tensors = canonical(data.arch.tensors, layers, found)
+  local taken, unknown = take_known(data, opened, 1), {}
+  for at, name in ipairs(opened.names) do
+    if not taken[at] and not is_dropped(name) then unknown[#unknown + 1] = name end
+  end
   data.unknown = unknown
   if #unknown > 0 then
     engine.warn(("%s: %d tensors that its architecture does not list are left out ('%s'%s)")
@@ -95,39 +101,40 @@ local function from_hf(data, opened)
   end
 end
 
---- The same for a GGUF file of an architecture with a table: names mapped back, q and k as
--- views with a row map. Tensors without a Hugging Face name (rope_freqs) come last.
-local function from_gguf(data, opened)
-  local found, extra, layers = {}, {}, 0
-  for at, t in ipairs(opened.tensors) do
-    local row, layer = arch.find_gguf(data.arch, t.name)
-    local new = tensor(t, at, row, layer, data.name)
-    if row then
-      local head = model.head(data, new)
-      if head then new.map = { kind = "to_hf", head = head } end
-      found[new.name] = new
-      if layer and layer >= layers then layers = layer + 1 end
-    else
-      new.role = roles.of_gguf(t.name)
-      new.gguf_only = true
-      extra[#extra + 1] = new
-    end
-  end
-  data.layers = layers
-  data.tensors = canonical(data.arch.tensors, layers, found)
-  for _, t in ipairs(extra) do data.tensors[#data.tensors + 1] = t end
+-- A tensor of a GGUF file by its own name, its role by name pattern.
+local function by_pattern(data, opened, at)
+  local name = opened.names[at]
+  local role, _, layer, bias = roles.of_gguf(name)
+  local t = tensor(name, layer, nil, name, opened.nodes[at], data.name)
+  t.role, t.bias, t.shard, t.at = role, bias or nil, opened.shards[at], at
+  return t
 end
 
---- And for any other GGUF file: its own names and order, roles by name pattern (ruling 46).
+--- A GGUF file of an architecture with a table: names mapped back, q and k as views with a row
+-- map. Tensors without a Hugging Face name (rope_freqs) come last.
+local function from_gguf(data, opened)
+  local taken = take_known(data, opened, 2)
+  for _, t in ipairs(data.tensors) do
+    local head = t.row.permute and model.head(data, t)
+    if head then t.map = { kind = "to_hf", head = head } end
+  end
+  for at in ipairs(opened.names) do
+    if not taken[at] then
+      local t = by_pattern(data, opened, at)
+      t.gguf_only, t.layer = true, nil
+      data.tensors[#data.tensors + 1] = t
+    end
+  end
+end
+
+--- And any other GGUF file: its own names and order, roles by name pattern (ruling 46).
 local function from_unknown(data, opened)
   local layers = 0
   data.tensors = {}
-  for at, t in ipairs(opened.tensors) do
-    local role, _, layer, bias = roles.of_gguf(t.name)
-    local new = tensor(t, at, nil, layer, data.name)
-    new.role, new.bias = role, bias or nil
-    if layer and layer >= layers then layers = layer + 1 end
-    data.tensors[at] = new
+  for at in ipairs(opened.names) do
+    local t = by_pattern(data, opened, at)
+    if t.layer and t.layer >= layers then layers = t.layer + 1 end
+    data.tensors[at] = t
   end
   data.layers = layers
 end
@@ -167,6 +174,19 @@ local function identity(layers)
   return list
 end
 
+-- What every source ends with.
+local function opened_model(data)
+  data.card_layers = identity(data.layers)
+  data.card.layers = data.layers
+  data.card.tied = true
+  for _, t in ipairs(data.tensors) do
+    if t.row and t.row.tied then data.card.tied = false end
+  end
+  data.sources = { data.name }
+  m.opened[#m.opened + 1] = data
+  return model.new(data)
+end
+
 local function open_hf(data, opened, path)
   local dir = opened.dir or opened.path:match("^(.*)/[^/]*$") or "."
   data.card = hf_card(dir, data.name)
@@ -198,9 +218,7 @@ function m.source(word, args)
   local opened = engine.open(path)
   local data = { name = label(path) }
   if opened.kv then open_gguf(data, opened) else open_hf(data, opened, path) end
-  data.card_layers = identity(data.layers)
-  m.opened[#m.opened + 1] = data
-  return model.new(data)
+  return opened_model(data)
 end
 
 -- ---- synthetic --------------------------------------------------------------------------------
@@ -259,17 +277,18 @@ function m.synthetic(word, args)
   model.structured("synthetic", data)
   local cfg = model.config(data)
   local dtype, seed = dtype_of(text), options.seed or 0
-  data.layers = cfg.layers
-  data.tensors = {}
-  for i, row in ipairs(arch.expand(data.arch, cfg)) do
-    local shape = config.shape(cfg, row.row)
-    local id = engine.op("synthetic", {}, { name = row.name, seed = seed, shape = shape, type = dtype },
-      row.name)
-    data.tensors[i] = tensor({ name = row.name, node = id }, i, row.row, row.layer, name)
+  local shapes, list = {}, {}
+  local function take(row, layer)
+    if (layer and layer >= cfg.layers) or not arch.needs(row, cfg) then return false end
+    local hf, gguf = model.names(row, layer)
+    shapes[row] = shapes[row] or config.shape(cfg, row)
+    local node = engine.op("synthetic", {},
+      { name = hf, seed = seed, shape = shapes[row], type = dtype }, hf)
+    list[#list + 1] = tensor(hf, layer, row, gguf, node, name)
+    return true
   end
-  data.card_layers = identity(data.layers)
-  m.opened[#m.opened + 1] = data
-  return model.new(data)
+  data.layers, data.tensors = walk(data.arch.tensors, take), list
+  return opened_model(data)
 end
 
 return m

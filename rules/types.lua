@@ -111,9 +111,12 @@ end
 --- The type for T, and the canonical word that decided; nil: nothing speaks of it.
 -- ONLY: names that may decide (for tensors that groups do not reach).
 function m.pick(layers, t, count, only)
-  for _, layer in ipairs(layers) do
-    if t.role then
-      for _, name in ipairs(value.chain(t.role)) do
+  local chain = t.role and value.chain(t.role)
+  for i = 1, #layers do
+    local layer = layers[i]
+    if chain then
+      for k = 1, #chain do
+        local name = chain[k]
         local item = layer.by[name]
         if item and (not only or only(name)) then
           local got = value.at(item, t, count, t.from.name)
@@ -143,10 +146,10 @@ function m.words(layers)
   return all
 end
 
---- Patterns of by { } in it that match no tensor of these names are errors.
-function m.dead(layers, names)
+--- Patterns of by { } in it that match none of the tensors are errors.
+function m.dead(layers, tensors)
   for _, layer in ipairs(layers) do
-    for _, item in pairs(layer.by) do value.dead(item, names) end
+    for _, item in pairs(layer.by) do value.dead(item, tensors) end
   end
 end
 

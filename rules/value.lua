@@ -192,12 +192,14 @@ function m.at(self, t, layers, name)
   return m.at(inner, t, layers, name)
 end
 
---- Patterns of `by` that occur in none of NAMES are errors; call it after the last m.at.
-function m.dead(self, names)
+--- Patterns of `by` that occur in no name of TENSORS (the value's own, or those of OWN = true:
+-- the names in this model) are errors; call it after the last m.at.
+function m.dead(self, tensors, own)
   for i, item in ipairs(self.by or {}) do
     if item.pattern and not self.hits[i] then
       local found = false
-      for _, name in ipairs(names) do
+      for _, t in ipairs(tensors) do
+        local name = own and t.name or t.from.name
         found = found or name:find(item.pattern, 1, true) ~= nil
       end
       if not found then
@@ -206,6 +208,7 @@ function m.dead(self, names)
       end
     end
   end
+  for _, inner in pairs(self.roles or {}) do m.dead(inner, tensors, own) end
 end
 
 --- The leaf check of numeric parameters.

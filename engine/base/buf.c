@@ -33,12 +33,17 @@ void buf_text(struct buf *buf, const char *text)
 
 void buf_printf(struct buf *buf, const char *fmt, ...)
 {
+    const size_t room = buf->room - buf->size;
     va_list ap;
     int n;
 
     va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(room ? (char *)buf->data + buf->size : NULL, room, fmt, ap);
     va_end(ap);
+    if ((size_t)n < room) { /* it fitted, as it mostly does */
+        buf->size += (size_t)n;
+        return;
+    }
     char *to = buf_more(buf, (size_t)n + 1);
 
     va_start(ap, fmt);

@@ -90,7 +90,8 @@ void options_manual(struct buf *out)
     manual_options(out);
     buf_text(out, "\nOther variables: `NO_COLOR`, `CLICOLOR_FORCE` (colors), `CI`, `TERM=dumb` "
                   "(plain progress),\n`XDG_CACHE_HOME` (the cache outside a workspace), "
-                  "`VBUILD_ISA` (`scalar`, `avx2` or `avx512`: same bytes).\n\n");
+                  "`VBUILD_ISA` (`scalar`, `avx2` or `avx512`: same bytes),\n"
+                  "`VBUILD_TILE` (elements worked on at a time, for tests: same bytes).\n\n");
     buf_text(out,
              "## Files\n\nThe workspace is the nearest folder at or above the working directory "
              "that holds a\n`build.lua`, else the working directory. `cache/`, `outputs/` and "

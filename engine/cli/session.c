@@ -7,6 +7,7 @@
 #include "cli/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Of the version and of everything that may change a result: the same program built anywhere
@@ -26,11 +27,20 @@ static uint64_t build_id(void)
     return id;
 }
 
+/* Elements of a tile as VBUILD_TILE says, for tests: no byte may depend on it. 0: of the budget. */
+static int64_t tile_elements(void)
+{
+    const char *text = getenv("VBUILD_TILE");
+
+    return text ? (int64_t)strtoul(text, NULL, 10) & INT32_MAX : 0;
+}
+
 static struct build_options settings(const struct options *options, const struct workspace *ws)
 {
     return (struct build_options){
         .jobs = options->jobs ? (uint32_t)options->jobs : machine_jobs(),
         .mem_bytes = options->mem_bytes ? options->mem_bytes : machine_memory(),
+        .tile_elements = tile_elements(),
         .keep_going = options->keep_going,
         .force = options->force,
         .durable = options->durable,

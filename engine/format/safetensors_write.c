@@ -10,26 +10,21 @@
 #include "base/sum.h"
 #include "format/wrong.h"
 
-/* Low to high; files hold the highest first, which keeps each tensor aligned to its element. */
-static int rank_of(enum dtype dtype)
-{
-    static const char *const words[] = {
-        "BOOL",    "F4",          "F6_E2M3",     "F6_E3M2", "U8",  "I8",  "F8_E5M2", "F8_E4M3",
-        "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I16",     "U16", "F16", "BF16",    "I32",
-        "U32",     "F32",         "C64",         "F64",     "I64", "U64",
-    };
-    const char *word = dtype_info(dtype)->safetensors;
-
-    for (int i = 0; word && i < (int)countof(words); i++)
-        if (strcmp(words[i], word) == 0)
-            return i;
-    return -1;
-}
+/* From 1, low to high; files hold the highest first, which keeps each tensor aligned to its
+ * element. 0: a type that safetensors files cannot hold. */
+static const uint8_t rank_of[DTYPE_COUNT] = {
+    [DTYPE_bool] = 1,    [DTYPE_f4] = 2,           [DTYPE_f6_e2m3] = 3,      [DTYPE_f6_e3m2] = 4,
+    [DTYPE_u8] = 5,      [DTYPE_i8] = 6,           [DTYPE_f8_e5m2] = 7,      [DTYPE_f8_e4m3] = 8,
+    [DTYPE_f8_e8m0] = 9, [DTYPE_f8_e4m3fnuz] = 10, [DTYPE_f8_e5m2fnuz] = 11, [DTYPE_i16] = 12,
+    [DTYPE_u16] = 13,    [DTYPE_f16] = 14,         [DTYPE_bf16] = 15,        [DTYPE_i32] = 16,
+    [DTYPE_u32] = 17,    [DTYPE_f32] = 18,         [DTYPE_c64] = 19,         [DTYPE_f64] = 20,
+    [DTYPE_i64] = 21,    [DTYPE_u64] = 22,
+};
 
 static int by_rank(const void *a, const void *b)
 {
     const struct safetensors_out *x = a, *y = b;
-    const int rx = rank_of(x->t.dtype), ry = rank_of(y->t.dtype);
+    const int rx = rank_of[x->t.dtype], ry = rank_of[y->t.dtype];
 
     return rx != ry ? (rx > ry ? -1 : 1) : strcmp(x->name, y->name);
 }
@@ -38,7 +33,7 @@ static bool check_out(const struct safetensors_out *out, uint64_t *bytes, struct
 {
     const size_t n = strlen(out->name);
 
-    if (rank_of(out->t.dtype) < 0)
+    if (!rank_of[out->t.dtype])
         return err_set(err, ERR_TYPE, "safetensors files cannot hold %s; cast it, or write gguf",
                        dtype_name(out->t.dtype));
     if (out->t.rank > TENSOR_RANK_MAX)

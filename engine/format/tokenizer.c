@@ -6,19 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Which file decides, by architecture (section 3.9). */
-static const struct family {
-    const char *arch;
-    bool spm;          /* tokenizer.model, when it is there */
-    bool hf;           /* tokenizer.json with byte_fallback counts as SentencePiece */
-    bool prefix_space; /* add_prefix_space of tokenizer_config.json is written */
-    bool code_llama;   /* the ids that go with certain vocabulary sizes */
-} families[] = {
-    {"llama", true, true, true, true},
-    {"qwen2", true, false, false, false},
-    {"qwen3", true, false, false, false},
-};
-
 void tokenizer_warn(struct tokenizer_work *w, const char *text)
 {
     w->warning = mem_grow(w->warning, (w->nwarning + 1) * sizeof(*w->warning));
@@ -178,21 +165,21 @@ static bool is_hf_vocab(const struct json *doc)
            json_is(doc, json_get(doc, decoder, "type"), "Sequence");
 }
 
-static bool read_vocab(struct tokenizer_work *w, const struct family *family, struct tokenizer *t)
+static bool read_vocab(struct tokenizer_work *w, struct tokenizer *t)
 {
     const char *dir = w->options->dir;
     const char *model = "llama";
 
     t->pre = "default";
-    if (family->spm && file_exists(path_join(w->scratch, dir, "tokenizer.model"))) {
+    if (w->options->spm && file_exists(path_join(w->scratch, dir, "tokenizer.model"))) {
         t->kind = "spm";
         if (!tokenizer_vocab_spm(w))
             return false;
     } else if (!w->json.there) {
         return err_set(w->err, ERR_FORMAT,
                        "%s: no tokenizer: tokenizer.json%s was expected beside the weights", dir,
-                       family->spm ? " or tokenizer.model" : "");
-    } else if (family->hf && is_hf_vocab(&w->json.doc)) {
+                       w->options->spm ? " or tokenizer.model" : "");
+    } else if (w->options->hf_vocab && is_hf_vocab(&w->json.doc)) {
         t->kind = "hf";
         if (!tokenizer_vocab_hf(w))
             return err_in(w->err, "%s", path_join(w->scratch, dir, "tokenizer.json"));
@@ -253,14 +240,7 @@ static bool read_config(struct tokenizer_work *w)
 static bool read_all(struct tokenizer_work *w, struct tokenizer *t)
 {
     const uint64_t vocab = w->options->vocab_size;
-    const struct family *family = NULL;
 
-    for (size_t i = 0; i < countof(families); i++)
-        if (strcmp(families[i].arch, w->options->arch) == 0)
-            family = &families[i];
-    if (!family)
-        return err_set(w->err, ERR_FORMAT, "no tokenizer rules for the architecture \"%s\"",
-                       w->options->arch);
     if (vocab == 0 || vocab > TOKENIZER_VOCAB_MAX)
         return err_set(w->err, ERR_LIMIT, "vocab_size %" PRIu64 " is not 1 to %d", vocab,
                        TOKENIZER_VOCAB_MAX);
@@ -272,11 +252,11 @@ static bool read_all(struct tokenizer_work *w, struct tokenizer *t)
     w->token = arena_array(w->scratch, w->ntoken, sizeof(*w->token));
     for (uint32_t i = 0; i < w->ntoken; i++)
         w->token[i] = (struct token){.type = TOKEN_UNUSED, .score = -10000.0f};
-    if (family->prefix_space)
+    if (w->options->space_prefix)
         put_prefix_space(w);
-    if (!read_vocab(w, family, t) || !tokenizer_special(w, &t->chat_template))
+    if (!read_vocab(w, t) || !tokenizer_special(w, &t->chat_template))
         return false;
-    if (family->code_llama)
+    if (w->options->by_size)
         put_by_size(w);
     return true;
 }

@@ -15,10 +15,15 @@ enum { TOKENIZER_VOCAB_MAX = 1 << 24 };
 
 struct tokenizer_options {
     const char *dir;     /* folder with tokenizer.json or tokenizer.model and their kin */
-    const char *arch;    /* GGUF architecture: which of the files decides (section 3.9) */
+    const char *arch;    /* GGUF architecture (some splitters have a name of their own there) */
     uint64_t vocab_size; /* tokens to write; rows of the embedding */
     const char *pre;     /* tokenizer.ggml.pre of a BPE tokenizer; NULL: found by its key */
     const char *config;  /* text of config.json (special ids); NULL: read from the folder */
+    /* What the architecture's family does (section 3.9, "which path"): */
+    bool spm;          /* tokenizer.model decides when it is there */
+    bool hf_vocab;     /* tokenizer.json with byte_fallback counts as SentencePiece */
+    bool space_prefix; /* add_prefix_space of tokenizer_config.json is written */
+    bool by_size;      /* the ids that go with the vocabulary sizes 32016 and 49152 */
 };
 
 struct tokenizer {

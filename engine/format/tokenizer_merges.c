@@ -70,7 +70,7 @@ static bool json_merge(struct tokenizer_work *w, uint32_t node, struct merge *ou
         json_type(doc, left) != JSON_STRING || json_type(doc, right) != JSON_STRING) {
         out->text = doc->text + doc->node[node].at;
         out->n = (size_t)(doc->node[node].end - doc->node[node].at);
-        return bad_merge(w, out, "is no pair of strings");
+        return bad_merge(w, out, "has not two parts that are strings");
     }
     const char *l = json_string(doc, left, w->scratch, &a);
     const char *r = json_string(doc, right, w->scratch, &b);

@@ -3,9 +3,6 @@
 
 enum { N = SCALE_MIN_N, SUBS = SCALE_MIN_SUBS, SUB = SCALE_MIN_SUB };
 
-/* The search with an imatrix, the same for both types. */
-static const struct search_steps imatrix_steps = {-0.9f, 0.05f, 36, false};
-
 static void put(uint8_t s[12], int j, int scale, int min)
 {
     if (j < 4) {
@@ -82,7 +79,7 @@ static void encode_imatrix(const float *x, const float *imatrix, int nmax, struc
 
         search_weights(SUB, sub, imatrix + j * SUB, variance, w);
         sum_w[j] = search_sum(SUB, w);
-        scale[j] = search_range(SUB, nmax, sub, w, &imatrix_steps, L + j * SUB, &min[j]);
+        scale[j] = search_range(SUB, nmax, sub, w, &search_imatrix_steps, L + j * SUB, &min[j]);
     }
     block_put_f16(head->d, search_positive(SUBS, 63, scale, sum_w, scale_level));
     block_put_f16(head->dmin, search_positive(SUBS, 63, min, sum_w, min_level));

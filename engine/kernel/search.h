@@ -38,6 +38,8 @@ struct search_steps {
     int nstep;
     bool absolute; /* errors |d|, not d squared */
 };
+/* Those of every type that uses an imatrix. */
+static const struct search_steps search_imatrix_steps = {-0.9f, 0.05f, 36, false};
 /* Gives the scale; *minimum is how far below zero level 0 lies (>= 0 for finite input). */
 float search_range(int n, int nmax, const float *x, const float *w,
                    const struct search_steps *steps, uint8_t *L, float *minimum);

@@ -9,7 +9,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { POOL_STEP = 16, POOL_MAX = 1024, POOL_BLOCK = 256 << 10 }; /* small blocks of Lua's */
 enum { LINE_MAX_BYTES = 512, MODULES_MAX = 256, RECIPE_BYTES_MAX = 16 << 20 };
+
+struct free_block {
+    struct free_block *next;
+};
 
 /* Lua cuts long chunk names in its messages; a recipe with a long path runs under an alias. */
 struct chunk {
@@ -22,6 +27,9 @@ struct sandbox {
     void *owner;
     struct arena *arena;
     size_t used, cap;
+    struct free_block *free[POOL_MAX / POOL_STEP + 1]; /* by size / POOL_STEP */
+    unsigned char *fresh;                              /* never used yet */
+    size_t nfresh;
     uint64_t steps, steps_max;
     uint32_t note_s, stop_s;
     bool tripped; /* a limit was hit: the hook raises at every instruction */

@@ -251,7 +251,7 @@ void sandbox_rule(lua_State *L, const char *name)
     const struct embedded *rule = find_rule(name);
 
     if (!rule)
-        luaL_error(L, "no rule '%s'", name);
+        sandbox_error(L, "no rule '%s'", name);
     lua_pushfstring(L, "=rules/%s.lua", name);
     if (luaL_loadbufferx(L, rule->text, rule->size, lua_tostring(L, -1), "t") != LUA_OK)
         lua_error(L);
@@ -278,10 +278,9 @@ static void open_rules(lua_State *L)
         {LUA_MATHLIBNAME, luaopen_math},
         {LUA_UTF8LIBNAME, luaopen_utf8},
     };
-    static const char *const base[] = {"assert",   "error",  "ipairs",       "select",
-                                       "tonumber", "type",   "rawequal",     "rawget",
-                                       "rawlen",   "rawset", "setmetatable", "getmetatable",
-                                       "pcall"};
+    static const char *const base[] = {
+        "assert", "error",  "ipairs", "select",       "tonumber",     "type", "rawequal",
+        "rawget", "rawlen", "rawset", "setmetatable", "getmetatable", "pcall"};
 
     luaL_requiref(L, LUA_GNAME, luaopen_base, 0);
     lua_createtable(L, 0, 32);

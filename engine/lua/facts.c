@@ -205,6 +205,15 @@ static const char *string_field(lua_State *L, const char *name)
     return lua_tostring(L, -1);
 }
 
+static bool flag_field(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    const bool flag = lua_toboolean(L, -1);
+
+    lua_pop(L, 1);
+    return flag;
+}
+
 /* Push {key =, type =, raw =, value =} of one key-value; value only of scalars. */
 static void push_kv(lua_State *L, const struct gguf_kv *kv)
 {
@@ -248,7 +257,7 @@ static void push_tokenizer_facts(lua_State *L, const struct tokenizer *t)
     lua_setfield(L, -2, "warnings");
 }
 
-/* engine.tokenizer{dir=, arch=, vocab_size=, pre=, config=}: the key-values in order, and
+/* engine.tokenizer{fields of struct tokenizer_options}: the key-values in order, and
  * {tokens =, kind =, pre =, chat_template =, warnings = }. */
 static int facts_tokenizer(lua_State *L)
 {
@@ -261,6 +270,10 @@ static int facts_tokenizer(lua_State *L)
     options.arch = string_field(L, "arch");
     options.pre = string_field(L, "pre");
     options.config = string_field(L, "config");
+    options.spm = flag_field(L, "spm");
+    options.hf_vocab = flag_field(L, "hf_vocab");
+    options.space_prefix = flag_field(L, "space_prefix");
+    options.by_size = flag_field(L, "by_size");
     lua_getfield(L, 1, "vocab_size");
     const lua_Integer vocab = luaL_checkinteger(L, -1);
 

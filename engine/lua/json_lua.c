@@ -33,9 +33,10 @@ static void push_scalar(lua_State *L, const struct json *doc, uint32_t node, str
     case JSON_NUMBER:
         if (json_i64(doc, node, &i64)) {
             lua_pushinteger(L, i64);
-        } else {
-            (void)json_f64(doc, node, &f64);
+        } else if (json_f64(doc, node, &f64)) {
             lua_pushnumber(L, f64);
+        } else {
+            luaL_error(L, "JSON byte %d: a number beyond all floats", (int)doc->node[node].at);
         }
         break;
     case JSON_BOOL:

@@ -18,6 +18,55 @@ static const struct sandbox_limits defaults = {
     .stop_s = 120,
 };
 
+/* Small blocks come from free lists by size, cut from the arena: a recipe makes many tables of
+ * few sizes, and all of them go at once in the end. */
+static void *pool_take(struct sandbox *box, size_t size)
+{
+    const size_t class = (size + POOL_STEP - 1) / POOL_STEP;
+    struct free_block *block = box->free[class];
+
+    if (block) {
+        box->free[class] = block->next;
+        return block;
+    }
+    if (box->nfresh < class * POOL_STEP) {
+        box->fresh = arena_alloc(box->arena, POOL_BLOCK);
+        box->nfresh = POOL_BLOCK;
+    }
+    void *out = box->fresh;
+
+    box->fresh += class * POOL_STEP;
+    box->nfresh -= class * POOL_STEP;
+    return out;
+}
+
+static void pool_give(struct sandbox *box, void *old, size_t size)
+{
+    struct free_block *block = old;
+
+    block->next = box->free[(size + POOL_STEP - 1) / POOL_STEP];
+    box->free[(size + POOL_STEP - 1) / POOL_STEP] = block;
+}
+
+static void *resize(struct sandbox *box, void *old, size_t had, size_t size)
+{
+    const bool was_small = had <= POOL_MAX, small = size <= POOL_MAX;
+
+    if (old && !was_small && !small)
+        return mem_grow(old, size);
+    void *out = size == 0 ? NULL : small ? pool_take(box, size) : mem_grow(NULL, size);
+
+    if (!old)
+        return out;
+    if (out)
+        memcpy(out, old, had < size ? had : size);
+    if (was_small)
+        pool_give(box, old, had);
+    else
+        mem_grow(old, 0);
+    return out;
+}
+
 static void *allocate(void *self, void *old, size_t old_size, size_t size)
 {
     struct sandbox *box = self;
@@ -27,7 +76,7 @@ static void *allocate(void *self, void *old, size_t old_size, size_t size)
         return NULL;
     box->used += size;
     box->used -= had;
-    return mem_grow(old, size);
+    return resize(box, old, had, size);
 }
 
 /* Once tripped it raises at every instruction, so that nothing a recipe does (a __close
@@ -137,6 +186,8 @@ bool sandbox_open(struct sandbox **out, const struct sandbox_limits *limits, voi
         return err_set(err, ERR_MEMORY, "no memory for Lua");
     }
     memcpy(lua_getextraspace(box->L), &box, sizeof(struct sandbox *));
+    /* Recipes are short, so collecting is mostly waste; at the cap Lua collects by itself. */
+    lua_gc(box->L, LUA_GCINC, 1000, 0, 0);
     if (!sandbox_run(box, setup, err)) {
         sandbox_close(box);
         return false;

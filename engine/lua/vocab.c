@@ -206,6 +206,30 @@ static int dims(lua_State *L)
     return (int)t->rank;
 }
 
+static int cols(lua_State *L)
+{
+    lua_pushinteger(L, tensor_cols(tensor_at(L, 1)));
+    return 1;
+}
+
+/* Whether ggml counts two dimensions or more: trailing ones (leading here) do not. */
+static int is_matrix(lua_State *L)
+{
+    const struct tensor *t = tensor_at(L, 1);
+    bool matrix = false;
+
+    for (uint32_t i = 0; i + 1 < t->rank; i++)
+        matrix = matrix || t->dim[i] > 1;
+    lua_pushboolean(L, matrix);
+    return 1;
+}
+
+static int is_source(lua_State *L)
+{
+    lua_pushboolean(L, graph_node(vocab_of(L)->graph, vocab_node(L, 1))->call.op == NULL);
+    return 1;
+}
+
 static int same_shape(lua_State *L)
 {
     lua_pushboolean(L, tensor_same_shape(tensor_at(L, 1), tensor_at(L, 2)));
@@ -286,7 +310,8 @@ static void push_kv(lua_State *L, const struct checkpoint *ckpt)
     }
 }
 
-/* The tensors as source nodes; files are added in their order. */
+/* Push four tables: the tensors' names, nodes and files (from 1), all in file order, and their
+ * places by name. Files are added in their order. */
 static void push_tensors(lua_State *L, const struct checkpoint *ckpt, const char *shown)
 {
     struct vocab *v = vocab_of(L);
@@ -304,24 +329,32 @@ static void push_tensors(lua_State *L, const struct checkpoint *ckpt, const char
         if (!graph_add_file(v->graph, ckpt->file[i], name, &file[i], &err))
             sandbox_fail(L, &err);
     }
-    lua_createtable(L, (int)ckpt->ntensor, 0);
+    const int n = (int)ckpt->ntensor;
+
+    lua_createtable(L, n, 0); /* names */
+    lua_createtable(L, n, 0); /* nodes */
+    lua_createtable(L, n, 0); /* shards */
+    lua_createtable(L, 0, n); /* by name */
     for (size_t i = 0; i < ckpt->ntensor; i++) {
         const struct file_tensor *t = &ckpt->tensor[i];
+        const lua_Integer at = (lua_Integer)i + 1;
         const struct node_id id =
             graph_add_source(v->graph, file[t->file], t->name, &t->t, t->offset);
 
-        lua_createtable(L, 0, 3);
         lua_pushstring(L, t->name);
-        lua_setfield(L, -2, "name");
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -6, at);
+        lua_pushinteger(L, at);
+        lua_rawset(L, -3);
         lua_pushinteger(L, id.i);
-        lua_setfield(L, -2, "node");
+        lua_rawseti(L, -4, at);
         lua_pushinteger(L, (lua_Integer)t->file + 1);
-        lua_setfield(L, -2, "shard");
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
+        lua_rawseti(L, -3, at);
     }
 }
 
-/* engine.open(path): a checkpoint's directory of tensors, nothing of their bytes. */
+/* engine.open(path): a checkpoint's directory of tensors, nothing of their bytes: { format, path,
+ * dir, files, names, nodes, shards, index, kv }. */
 static int open(lua_State *L)
 {
     struct vocab *v = vocab_of(L);
@@ -353,7 +386,10 @@ static int open(lua_State *L)
     }
     lua_setfield(L, -2, "files");
     push_tensors(L, &o->ckpt, shown);
-    lua_setfield(L, -2, "tensors");
+    lua_setfield(L, -5, "index");
+    lua_setfield(L, -4, "shards");
+    lua_setfield(L, -3, "nodes");
+    lua_setfield(L, -2, "names");
     if (o->ckpt.kv) {
         push_kv(L, &o->ckpt);
         lua_setfield(L, -2, "kv");
@@ -466,21 +502,13 @@ static void check_names(lua_State *L, const struct op *op)
 
 enum { PARAMS_MAX = 16 };
 
-/* engine.op(name, { ids }, { param = value }, context): the id of the result. */
-static int op_call(lua_State *L)
+static uint32_t read_inputs(lua_State *L, const struct op *op, struct node_id *in)
 {
-    struct vocab *v = vocab_of(L);
-    const struct op *op = op_find(luaL_checkstring(L, 1));
-    union op_arg arg[PARAMS_MAX];
-    struct node_id in[OP_INPUTS_MAX], out;
-    struct err err;
-
-    luaL_argcheck(L, op != NULL && op->nparam <= PARAMS_MAX, 1, "no such op");
+    if (lua_isinteger(L, 2)) {
+        in[0] = vocab_node(L, 2);
+        return 1;
+    }
     luaL_checktype(L, 2, LUA_TTABLE);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lua_settop(L, 4);
-    luaL_checkstack(L, 3 * PARAMS_MAX, "op");
-    const char *context = luaL_optstring(L, 4, "");
     const lua_Unsigned n = lua_rawlen(L, 2);
 
     if (n > OP_INPUTS_MAX)
@@ -490,11 +518,24 @@ static int op_call(lua_State *L)
         in[i] = vocab_node(L, -1);
         lua_pop(L, 1);
     }
-    check_names(L, op);
+    return (uint32_t)n;
+}
+
+/* The values of all parameters; texts and lists of theirs stay on the stack. */
+static void read_args(lua_State *L, const struct op *op, union op_arg *arg)
+{
+    const bool table = lua_istable(L, 3);
+
+    if (table)
+        check_names(L, op);
     for (uint32_t i = 0; i < op->nparam; i++) {
         const struct param *p = &op->param[i];
 
-        if (lua_getfield(L, 3, p->name) == LUA_TNIL) {
+        if (table)
+            lua_getfield(L, 3, p->name);
+        else
+            lua_pushvalue(L, i == 0 ? 3 : 5); /* 5: nil */
+        if (lua_isnil(L, -1)) {
             if (!default_arg(p, &arg[i]))
                 sandbox_error(L, "%s needs '%s' (%s)", op->name, p->name, p->doc);
         } else if (!read_arg(L, p, &arg[i])) {
@@ -503,7 +544,26 @@ static int op_call(lua_State *L)
                           p->doc);
         }
     }
-    if (!graph_add_op(v->graph, op, in, (uint32_t)n, arg, sandbox_line(L), &out, &err)) {
+}
+
+/* engine.op(name, { ids }, { param = value }, context): the id of the result. One input may
+ * stand without its list, the first parameter without its table. */
+static int op_call(lua_State *L)
+{
+    struct vocab *v = vocab_of(L);
+    const struct op *op = op_find(luaL_checkstring(L, 1));
+    union op_arg arg[PARAMS_MAX];
+    struct node_id in[OP_INPUTS_MAX], out;
+    struct err err;
+
+    luaL_argcheck(L, op != NULL && op->nparam <= PARAMS_MAX, 1, "no such op");
+    lua_settop(L, 5);
+    luaL_checkstack(L, 3 * PARAMS_MAX, "op");
+    const char *context = luaL_optstring(L, 4, "");
+    const uint32_t n = read_inputs(L, op, in);
+
+    read_args(L, op, arg);
+    if (!graph_add_op(v->graph, op, in, n, arg, sandbox_line(L), &out, &err)) {
         if (context[0])
             (void)err_in(&err, "%s", context);
         sandbox_fail(L, &err);
@@ -533,6 +593,9 @@ void vocab_register(lua_State *L)
         {"op", op_call},
         {"same_shape", same_shape},
         {"option_unused", option_unused},
+        {"cols", cols},
+        {"is_matrix", is_matrix},
+        {"is_source", is_source},
         {NULL, NULL},
     };
 

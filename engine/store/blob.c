@@ -1,15 +1,15 @@
 /* blob.c - names, headers, presence and quarantine of blobs */
 #include "store/blob.h"
 
+#include "base/fault.h"
+#include "base/msg.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fault.h"
-#include "base/msg.h"
 
 enum { VERSION = 1 };
 

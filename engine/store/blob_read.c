@@ -1,11 +1,11 @@
+#include "store/blob.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "store/blob.h"
 
 /* Decoded chunks that a reader keeps: one that tiles are being copied from, one that comes next. */
 enum { SLOTS = 2 };

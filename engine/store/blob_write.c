@@ -1,3 +1,6 @@
+#include "base/fault.h"
+#include "store/blob.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -5,9 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fault.h"
-#include "store/blob.h"
 
 /* Below this a full disk is learnt from the write itself, and the file is made faster. */
 enum { RESERVE_MIN = 256 << 10 };
@@ -23,8 +23,9 @@ struct blob_writer {
     uint32_t done;            /* chunks stored */
     void *state;              /* the codec's */
     unsigned char *raw, *out; /* one chunk each, of a chunked codec */
-    size_t have, out_room;    /* bytes waiting in raw */
-    unsigned char *index;     /* little endian, as stored */
+    size_t have;              /* bytes waiting in raw */
+    size_t raw_room, out_room;
+    unsigned char *index; /* little endian, as stored */
 };
 
 void blob_abort(struct blob_writer *w)
@@ -37,7 +38,7 @@ void blob_abort(struct blob_writer *w)
     }
     if (w->state)
         w->ops->end(w->state);
-    bulk_free(w->raw, w->head.chunk);
+    bulk_free(w->raw, w->raw_room);
     bulk_free(w->out, w->out_room);
     mem_free(w->index);
     mem_free(w);
@@ -77,14 +78,16 @@ static bool make_chunks(struct blob_writer *w, struct err *err)
         return err_set(err, ERR_LIMIT, "a blob of %llu bytes is too large for its codec",
                        (unsigned long long)h->raw);
     h->count = (uint32_t)count;
-    w->out_room = w->ops->bound(h->chunk, h->element);
+    w->raw_room = h->raw < h->chunk ? (size_t)h->raw : h->chunk;
+    w->out_room = w->ops->bound(w->raw_room, h->element);
     w->index = mem_grow(NULL, 8 * (size_t)count + 1);
-    w->raw = bulk_alloc(h->chunk);
+    w->raw = bulk_alloc(w->raw_room);
     w->out = bulk_alloc(w->out_room);
     w->state = w->ops->begin();
     w->at += 8 * count;
     return (w->raw && w->out) ||
-           err_set(err, ERR_MEMORY, "no memory for packing a blob (%u bytes)", h->chunk);
+           err_set(err, ERR_MEMORY, "no memory for packing a blob (%zu bytes)",
+                   w->raw_room + w->out_room);
 }
 
 bool blob_begin(struct store *store, uint64_t size, enum codec codec, uint32_t element,

@@ -5,12 +5,12 @@
  * hence zstd at level -100 with its literals compressed (specs/build-engine.md 2e, 3.4). A chunk:
  *     element x u32 stored bytes of a plane, high bit: it is a zstd frame | planes, lowest byte
  *     first | the n mod element last bytes as they are */
-#include <string.h>
-#include <zstd.h>
-
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "store/codec.h"
+
+#include <string.h>
+#include <zstd.h>
 
 enum {
     CHUNK = 4 << 20,

@@ -1,7 +1,7 @@
-#include <string.h>
-
 #include "base/msg.h"
 #include "store/inner.h"
+
+#include <string.h>
 
 /* Below these a log is small enough to be left as it is (specs/build-engine.md section 3.3). */
 enum { RECORDS_MANY = 10000, BYTES_MANY = 32 << 20, DEAD_SHARE = 3 };

@@ -13,14 +13,14 @@
 #ifndef STORE_INNER_H
 #define STORE_INNER_H
 
-#include <pthread.h>
-
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/map.h"
 #include "store/index.h"
 #include "store/log.h"
 #include "store/store.h"
+
+#include <pthread.h>
 
 enum record_type {
     RECORD_ACTION = 1,
@@ -42,6 +42,7 @@ struct record {
 struct store {
     char *dir, *log_path;
     enum store_mode mode;
+    bool opened; /* records that come now are this process's own */
     int root;    /* the folder, so that a change of working directory does no harm; or -1 */
     int lock_fd; /* or -1 */
     struct arena *arena;

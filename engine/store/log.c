@@ -1,5 +1,10 @@
 #include "store/log.h"
 
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,11 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/bytes.h"
-#include "base/fault.h"
-#include "base/file.h"
-#include "base/hash.h"
 
 enum { HEAD = 16, COPY_ROOM = 1 << 20 };
 #define MAGIC 0x31524256u /* "VBR1" */

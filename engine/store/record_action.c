@@ -1,9 +1,9 @@
-#include <stdio.h>
-#include <string.h>
-
 #include "base/fault.h"
 #include "base/msg.h"
 #include "store/inner.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum { ACTION_FIXED = RECORD_HEAD + 3 * 16 + 3 * 8, LINK_FIXED = RECORD_HEAD + 2 * 16 };
 

@@ -1,7 +1,7 @@
-#include <string.h>
-
 #include "base/fault.h"
 #include "store/inner.h"
+
+#include <string.h>
 
 enum {
     ARTIFACT_PATH = RECORD_HEAD + 2 * 16,

@@ -1,7 +1,7 @@
-#include <string.h>
-
 #include "base/fault.h"
 #include "store/inner.h"
+
+#include <string.h>
 
 enum { FACT_FIXED = RECORD_HEAD + 16 };
 

@@ -1,11 +1,11 @@
+#include "base/fault.h"
+#include "base/sum.h"
+#include "store/inner.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/fault.h"
-#include "base/sum.h"
-#include "store/inner.h"
 
 /* Flag of a SOURCE record: hashing began a clear margin after the last change of the file, so an
  * equal stamp later means equal bytes. Without it the record holds for this process only. */
@@ -132,14 +132,12 @@ static bool decode(const struct record *r, bool ours, struct stamp *stamp, struc
 void source_index(struct store *store, uint32_t number)
 {
     const struct record *r = &store->record[number];
-    const bool ours =
-        r->payload < store->log.map || r->payload >= store->log.map + store->log.map_size;
     struct stamp stamp;
     struct item *item;
     uint32_t count, path_n;
     const char *path;
 
-    if (r->n < SOURCE_FIXED || !decode(r, ours, &stamp, &item, &count, &path, &path_n))
+    if (r->n < SOURCE_FIXED || !decode(r, store->opened, &stamp, &item, &count, &path, &path_n))
         return;
     struct source *s = source_of(store, path, path_n);
 

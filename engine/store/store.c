@@ -1,15 +1,15 @@
 #include "store/store.h"
 
+#include "base/fault.h"
+#include "base/msg.h"
+#include "store/inner.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fault.h"
-#include "base/msg.h"
-#include "store/inner.h"
 
 enum { FORMAT_NUMBER = 1, FORMAT_LIMIT = 64 };
 static const char format_text[] = "vbuild-cache 1\n";
@@ -143,7 +143,6 @@ static uint32_t format_number(const char *text, size_t n)
 static bool check_format(struct store *store, bool *found, struct err *err)
 {
     char *path = path_join(store->arena, store->dir, "FORMAT"), *text;
-    struct err ignored;
     size_t n;
 
     *found = false;
@@ -153,9 +152,18 @@ static bool check_format(struct store *store, bool *found, struct err *err)
                        "'%s' is not a cache: it has a file 'log' and no FORMAT; "
                        "give another folder with --cache",
                        store->dir);
-    if (!file_read(path, FORMAT_LIMIT, store->arena, &text, &n,
-                   store->mode == STORE_WRITE ? err : &ignored))
-        return store->mode == STORE_WRITE ? err_in(err, "cache '%s'", store->dir) : true;
+    struct err why;
+
+    if (!file_read(path, FORMAT_LIMIT, store->arena, &text, &n, &why)) {
+        if (why.code != ERR_LIMIT && store->mode == STORE_READ)
+            return true; /* what cannot be read is an empty store */
+        if (why.code != ERR_LIMIT) {
+            *err = why;
+            return err_in(err, "cache '%s'", store->dir);
+        }
+        text = NULL;
+        n = SIZE_MAX; /* far too long to be ours */
+    }
     if (n == 0 && log_may_be(store->log_path))
         return true;
     const uint32_t number = format_number(text, n);
@@ -295,6 +303,7 @@ bool store_open(struct store **out, const char *dir, enum store_mode mode, struc
         (void)store_close(store, false, &ignored);
         return false;
     }
+    store->opened = true;
     *out = store;
     return true;
 }

@@ -57,7 +57,7 @@ bool store_empty(const struct store *store);
 /* Append a record. A second record of one K with another D is ERR_VERIFY: the older one stays.
  * A known K under a new Q writes a short link record only. */
 bool store_put_action(struct store *store, const struct action *action, struct err *err) MUST_USE;
-/* Distrust what K gave (it was found wrong, or cannot be repeated): the next record of it counts. */
+/* Distrust what K gave (found wrong, or not repeatable): the next record of K counts. */
 bool store_forget(struct store *store, struct digest k, struct err *err) MUST_USE;
 
 /* ---- sources: the digests of tensors in files that are not ours -------------------------- */

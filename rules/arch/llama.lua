@@ -62,5 +62,7 @@ return {
 
   extra_keys = { "vocab_size", "rope.dimension_count" },
   rope_freqs = true,
+  -- Which tokenizer files decide, and what goes with them (format/tokenizer.h, section 3.9).
+  tokenizer = { spm = true, hf_vocab = true, space_prefix = true, by_size = true },
   layer_lists = { "layer_types" },
 }

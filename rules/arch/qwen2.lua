@@ -43,5 +43,6 @@ return {
     },
   },
   extra_keys = {},
+  tokenizer = { spm = true },
   layer_lists = { "layer_types" },
 }

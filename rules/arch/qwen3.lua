@@ -49,5 +49,6 @@ return {
     },
   },
   extra_keys = {},
+  tokenizer = { spm = true },
   layer_lists = { "layer_types" },
 }

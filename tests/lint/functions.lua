@@ -3,7 +3,7 @@
 -- Relies on the formatting gate: the braces of a C function's body are alone in column 1. Of Lua
 -- the functions that begin and end in column 1 are measured.
 
-package.path = "tests/lint/?.lua;" .. package.path
+package.path = "tests/lint/shared/?.lua;" .. package.path
 local kit = require "kit"
 
 local SOFT, HARD = 70, 100

@@ -6,7 +6,7 @@
 -- system headers, a blank line between, each block sorted. Lua's headers belong to engine/lua. A
 -- header's guard is its path.
 
-package.path = "tests/lint/?.lua;" .. package.path
+package.path = "tests/lint/shared/?.lua;" .. package.path
 local kit = require "kit"
 
 local sees = {
@@ -132,10 +132,11 @@ end
 local header = "#ifndef BASE_B_H\n#define BASE_B_H\n#endif\n"
 local c = "engine/base/a.c"
 local plants = {
-  { "a clean pair", { ["engine/base/b.c"] = '#include "base/b.h"\n\n#include <a.h>\n#include <b.h>\n',
-    ["engine/base/b.h"] = header } },
-  { "a part of a module", { ["engine/base/b_read.c"] = '#include "base/b.h"\n\n#include "base/a.h"\n',
-    ["engine/base/b.h"] = header, ["engine/base/a.h"] = (header:gsub("B_H", "A_H")) } },
+  { "a clean pair", { ["engine/base/b.h"] = header,
+    ["engine/base/b.c"] = '#include "base/b.h"\n\n#include <a.h>\n#include <b.h>\n' } },
+  { "a part of a module", { ["engine/base/b.h"] = header,
+    ["engine/base/a.h"] = (header:gsub("B_H", "A_H")),
+    ["engine/base/b_read.c"] = '#include "base/b.h"\n\n#include "base/a.h"\n' } },
   { "a conditional include", { [c] = "#include <b.h>\n#if X\n#include <a.h>\n#endif\n" } },
   { "an include in a comment", { [c] = '/* #include "op/x.h" */\n' } },
   { "an upward include", { [c] = '#include "op/op.h"\n', ["engine/op/op.h"] = "" },

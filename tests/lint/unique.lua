@@ -2,7 +2,7 @@
 --
 -- NAME.c and NAME.h are one module and lie in one folder; no other folder has a NAME.
 
-package.path = "tests/lint/?.lua;" .. package.path
+package.path = "tests/lint/shared/?.lua;" .. package.path
 local kit = require "kit"
 
 local function check(tree, say)

@@ -34,13 +34,12 @@ def q8_0(b):
 
 
 def q4_0(b):
-    q = np.concatenate([b[:, 2:] & 15, b[:, 2:] >> 4], axis=1)
-    return (q.astype(F) - F(8)) * half(b, 0)
+    return (halves(b[:, 2:]).astype(F) - F(8)) * half(b, 0)
 
 
 def q3_k(b):
     high, low, s, d = b[:, :32], b[:, 32:96], b[:, 96:108], half(b, 108)
-    low = np.concatenate([low[:, 32 * h : 32 * h + 32] >> 2 * k & 3 for h in (0, 1) for k in range(4)], axis=1)
+    low = twos(low)
     high = np.concatenate([high >> k & 1 for k in range(8)], axis=1)
     scale = np.stack(
         [(s[:, j % 8] >> (4 if j > 7 else 0) & 15) | (s[:, 8 + j % 4] >> 2 * (j // 4) & 3) << 4 for j in range(16)],
@@ -93,7 +92,95 @@ def bf16(b):
     return (b.view("<u2").astype(np.uint32) << 16).view(F)
 
 
-DECODE = {f.__name__: f for f in (f16, bf16, q8_0, q4_0, q3_k, q4_k, q5_k, q6_k)}
+def halves(q):
+    return np.concatenate([q & 15, q >> 4], axis=1)
+
+
+def q4_1(b):
+    return halves(b[:, 4:]).astype(F) * half(b, 0) + half(b, 2)
+
+
+def five(b):
+    high = np.unpackbits(b[:, :4], axis=1, bitorder="little")
+    return (halves(b[:, 4:]) | high << 4).astype(F)
+
+
+def q5_0(b):
+    return (five(b[:, 2:]) - F(16)) * half(b, 0)
+
+
+def q5_1(b):
+    return five(b[:, 4:]) * half(b, 0) + half(b, 2)
+
+
+def twos(q):
+    return np.concatenate([q[:, 32 * h : 32 * h + 32] >> 2 * k & 3 for h in (0, 1) for k in range(4)], axis=1)
+
+
+def q2_k(b):
+    d = half(b, 80) * (b[:, :16] & 15).astype(F)
+    m = half(b, 82) * (b[:, :16] >> 4).astype(F)
+    return np.repeat(d, 16, axis=1) * twos(b[:, 16:80]).astype(F) - np.repeat(m, 16, axis=1)
+
+
+IQ4 = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], F)
+
+
+def iq4_nl(b):
+    return half(b, 0) * IQ4[halves(b[:, 2:])]
+
+
+def iq4_xs(b):
+    high = b[:, 2:4].copy().view("<u2").astype(int)
+    scale = [(b[:, 4 + j // 2] >> 4 * (j % 2) & 15) | (high[:, 0] >> 2 * j & 3) << 4 for j in range(8)]
+    d = half(b, 0) * (np.stack(scale, axis=1).astype(F) - F(32))
+    q = np.concatenate([halves(b[:, 8 + 16 * j : 24 + 16 * j]) for j in range(8)], axis=1)
+    return np.repeat(d, 32, axis=1) * IQ4[q]
+
+
+def tq2_0(b):
+    return (twos(b[:, :64]).astype(F) - F(1)) * half(b, 64)
+
+
+def digits(q, n):
+    """The first n digits to base 3 of q / 256, each rounded as the definition rounds it."""
+    power = np.array([3**k for k in range(n)], np.uint8)
+    return np.concatenate([(q * p).astype(np.uint16) * 3 >> 8 for p in power], axis=1)
+
+
+def tq1_0(b):
+    t = [digits(b[:, :32], 5), digits(b[:, 32:48], 5), digits(b[:, 48:52], 4)]
+    return (np.concatenate(t, axis=1).astype(F) - F(1)) * half(b, 52)
+
+
+FP4 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], F)
+
+
+def mxfp4(b):
+    return FP4[halves(b[:, 1:])] * np.ldexp(F(1), b[:, :1].astype(int) - 128).astype(F)
+
+
+def nvfp4(b):
+    u = b[:, :4].astype(int)
+    e, m = u >> 3 & 15, u & 7
+    s = np.where(e == 0, m * 2.0**-9, (1 + m / 8) * 2.0 ** (e - 7)) / 2
+    s = np.where(u == 0x7F, 0, s).astype(F)
+    q = np.concatenate([halves(b[:, 4 + 8 * j : 12 + 8 * j]) for j in range(4)], axis=1)
+    return FP4[q] * np.repeat(s, 16, axis=1)
+
+
+def q1_0(b):
+    return np.where(np.unpackbits(b[:, 2:], axis=1, bitorder="little"), half(b, 0), -half(b, 0))
+
+
+def q2_0(b):
+    q = np.stack([b[:, 2:] >> 2 * k & 3 for k in range(4)], axis=2).reshape(len(b), 64)
+    return (q.astype(F) - F(1)) * half(b, 0)
+
+
+TYPES = (f16, bf16, q8_0, q4_0, q3_k, q4_k, q5_k, q6_k, q4_1, q5_0, q5_1, q2_k)
+TYPES += (iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4, nvfp4, q1_0, q2_0)
+DECODE = {f.__name__: f for f in TYPES}
 
 
 def lines(index, source, name):

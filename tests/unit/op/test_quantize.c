@@ -58,6 +58,12 @@ TEST(quantize_refuses_what_is_not_finite)
     }
 }
 
+/* Their scales are no f16: what is too large for it is a number still. */
+static bool outgrows_f16(int d)
+{
+    return d == DTYPE_mxfp4 || d == DTYPE_nvfp4;
+}
+
 /* A scale that does not fit f16 would read back as infinity: an error with the block's columns. */
 TEST(quantize_refuses_what_is_too_large)
 {
@@ -75,6 +81,11 @@ TEST(quantize_refuses_what_is_too_large)
         for (int i = 0; i < 512; i++)
             x[1][i] = 256 <= i ? (i % 2 ? 1e9f : -1e9f) : 1.0f;
         snprintf(want, sizeof(want), "row 1, column 256 to %u; use bf16", 255 + block);
+        if (outgrows_f16(d)) {
+            CHECK(run_infer(&r) && run_whole(&r));
+            run_free(&r);
+            continue;
+        }
         CHECK(run_infer(&r) && !run_split(&r, 1));
         CHECK_IN(strstr(r.err.text, want) && strstr(r.err.text, dtype_name((enum dtype)d)),
                  "%s, expected %s", r.err.text, want);

@@ -2,17 +2,18 @@
 #ifndef SCRATCH_H
 #define SCRATCH_H
 
+#include "base/buf.h"
+#include "base/msg.h"
+#include "store/store.h"
+#include "test.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/buf.h"
-#include "base/msg.h"
-#include "store/store.h"
-#include "test.h"
 
 #ifdef VBUILD_FAULTS
 enum { faults = true }; /* a release build has no fault points: their tests pass at once */
@@ -63,6 +64,24 @@ static inline struct store *open_in(const char *dir, enum store_mode mode)
         exit(1);
     }
     return store;
+}
+
+/* What the code between them says on stderr is expected and not shown. */
+static inline int hush(void)
+{
+    fflush(stderr);
+    const int kept = dup(2), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    dup2(null, 2);
+    close(null);
+    return kept;
+}
+
+static inline void unhush(int kept)
+{
+    fflush(stderr);
+    dup2(kept, 2);
+    close(kept);
 }
 
 static inline void done(struct store *store)
@@ -150,6 +169,25 @@ static inline int count_actions(struct store *store, uint64_t count)
         there += k && q;
     }
     return there;
+}
+
+static inline void make_artifact(struct artifact_record *record, uint32_t entries, uint64_t seed)
+{
+    static struct artifact_file file[2];
+
+    file[0] = (struct artifact_file){"", {1, 2, seed, -4, 5}};
+    file[1] = (struct artifact_file){"model-2.safetensors", {6, 7, 8, 9, 10}};
+    *record = (struct artifact_record){
+        "out/x.gguf", digest_of("art", seed), {1, 2, 3}, file, 2, NULL, entries};
+    record->entry = arena_array(scratch_arena, entries, sizeof(*record->entry));
+    for (uint32_t i = 0; i < entries; i++)
+        record->entry[i] = (struct artifact_entry){arena_printf(scratch_arena, "blk.%05u.w", i),
+                                                   digest_of("ak", i),
+                                                   digest_of("aq", i),
+                                                   digest_of("ad", i + seed),
+                                                   i % 2,
+                                                   i * 32,
+                                                   31};
 }
 
 static inline char *slurp(const char *path, size_t *n)

@@ -1,8 +1,8 @@
-#include <fcntl.h>
-#include <signal.h>
-
 #include "scratch.h"
 #include "store/log.h"
+
+#include <fcntl.h>
+#include <signal.h>
 
 enum { MANY = 40 };
 

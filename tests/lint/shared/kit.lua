@@ -121,7 +121,8 @@ function kit.main(name, check, plants, make)
       passed = passed + 1
     else
       failed = failed + 1
-      print(("FAIL %s: self-test '%s': %s"):format(name, plant[1], bad == "" and "not noticed" or bad))
+      bad = bad == "" and "not noticed" or bad
+      print(("FAIL %s: self-test '%s': %s"):format(name, plant[1], bad))
     end
   end
   local bad, notes = run(check, make())

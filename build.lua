@@ -1,0 +1,2 @@
+-- What `vbuild` alone builds here: the demo.
+return require "recipes.demo"
