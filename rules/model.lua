@@ -74,7 +74,7 @@ end
 function m.put(t, node, map)
   return {
     name = t.name, layer = t.layer, role = t.role, bias = t.bias, gguf = t.gguf, node = node,
-    map = map, row = t.row, shard = t.shard, at = t.at, from = t.from,
+    map = map, row = t.row, shard = t.shard, at = t.at, from = t.from, gguf_only = t.gguf_only,
   }
 end
 
@@ -118,8 +118,8 @@ end
 --- A model that WORD can take apart by layers and roles.
 function m.structured(word, data)
   if data.arch then return data end
-  check.fail("%s needs the structure of '%s': architecture '%s' has no table in rules/arch/",
-    word, data.name, data.arch_name or "unknown")
+  check.fail("%s needs the structure of '%s': %s", word, data.name, data.unstructured
+    or ("the architecture '%s' has no table in rules/arch/"):format(data.arch_name or "unknown"))
 end
 
 --- The tensors by name, made once.

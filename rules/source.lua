@@ -3,6 +3,7 @@
 local arch = require "arch"
 local check = require "check"
 local config = require "config"
+local convert = require "convert"
 local model = require "model"
 local roles = require "roles"
 
@@ -194,13 +195,25 @@ local function open_hf(data, opened, path)
   from_hf(data, opened)
 end
 
+-- The table of a GGUF file's architecture where it describes this file, else nil and why not.
+local function gguf_table(opened)
+  local kind = kv_value(opened.kv, "general.type")
+  if kind ~= nil and kind ~= "model" then
+    return nil, ("it is a file of type '%s'"):format(tostring(kind))
+  end
+  local found, why = convert.gguf_arch(opened.kv, opened.tensors)
+  if not found then return nil, why end
+  for _, t in ipairs(opened.tensors) do
+    local _, layer = arch.find_gguf(found, t.name)
+    if layer then return found end
+  end
+  return nil, "it has no layer"
+end
+
 local function open_gguf(data, opened)
   data.card = { kind = "gguf", kv = opened.kv, label = data.name }
   data.arch_name = kv_value(opened.kv, "general.architecture")
-  local kind = kv_value(opened.kv, "general.type")
-  if type(data.arch_name) == "string" and (kind == nil or kind == "model") then
-    data.arch = arch.of_gguf(data.arch_name)
-  end
+  data.arch, data.unstructured = gguf_table(opened)
   if data.arch then from_gguf(data, opened) else from_unknown(data, opened) end
 end
 

@@ -1,10 +1,10 @@
 #include "base/buf.h"
 
+#include "base/arena.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/arena.h"
 
 void *buf_more(struct buf *buf, size_t n)
 {

@@ -4,9 +4,9 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
-#include <string.h>
-
 #include "base/cc.h"
+
+#include <string.h>
 
 struct bytes {
     const unsigned char *data;

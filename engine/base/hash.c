@@ -1,8 +1,8 @@
 #include "base/hash.h"
 
-#include <xxhash.h>
-
 #include "base/arena.h"
+
+#include <xxhash.h>
 
 static struct digest canonical(XXH128_hash_t hash)
 {

@@ -2,9 +2,9 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
-#include <string.h>
-
 #include "base/cc.h"
+
+#include <string.h>
 
 enum { DIGEST_HEX = 32 };
 

@@ -1,9 +1,9 @@
 #include "base/json.h"
 
-#include <string.h>
-
 #include "base/json_text.h"
 #include "base/map.h"
+
+#include <string.h>
 
 /* The nodes are grown while the text proves itself, so that a text costs memory only for what
  * was valid so far; NODES_MAX (512 MiB) is far beyond any real tokenizer or header. */

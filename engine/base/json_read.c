@@ -1,11 +1,11 @@
 /* json_read.c - questions asked of a parsed document, and the strings that vbuild writes */
 #include "base/json.h"
 
+#include "base/json_text.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/json_text.h"
 
 enum json_type json_type(const struct json *doc, uint32_t node)
 {

@@ -1,9 +1,9 @@
 #include "base/map.h"
 
-#include <string.h>
-
 #include "base/arena.h"
 #include "base/hash.h"
+
+#include <string.h>
 
 struct map_slot {
     const void *key; /* NULL: free */

@@ -1,12 +1,12 @@
 #include "base/msg.h"
 
+#include "base/arena.h"
+#include "base/map.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/arena.h"
-#include "base/map.h"
 
 static struct {
     pthread_mutex_t lock;

@@ -5,10 +5,10 @@
 #ifndef CLI_EVENTS_JSON_H
 #define CLI_EVENTS_JSON_H
 
-#include <stdio.h>
-
 #include "graph/build.h"
 #include "lua/recipe.h"
+
+#include <stdio.h>
 
 struct events_json {
     FILE *to; /* NULL: nobody wants them */

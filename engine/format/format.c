@@ -1,13 +1,13 @@
 #include "format/format.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "format/gguf.h"
 #include "format/hf.h"
 #include "format/hub.h"
 #include "format/safetensors.h"
 #include "format/wrong.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 enum { HEAD_MAX = 512 };
 

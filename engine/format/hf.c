@@ -1,14 +1,14 @@
 #include "format/hf.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/json.h"
 #include "base/map.h"
 #include "base/msg.h"
 #include "format/safetensors.h"
 #include "format/wrong.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Every shard stays mapped, so their number is bounded; an index of a million tensors is far
  * below the bytes allowed. */

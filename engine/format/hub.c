@@ -1,12 +1,12 @@
 #include "format/hub.h"
 
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/buf.h"
 #include "format/format.h"
 #include "format/wrong.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { PART_MAX = 96, REVISION_MAX = 255, COMMIT_HEX = 40, REF_FILE_MAX = 4096 };
 

@@ -1,14 +1,14 @@
 #include "format/safetensors.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/msg.h"
 #include "base/sum.h"
 #include "format/wrong.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Limits of specs/hf-and-convert.md section 1.4; the numbers in comments are its checks. */
 enum { DEPTH_MAX = 4, NAME_MAX_BYTES = 1024 };

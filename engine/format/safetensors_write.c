@@ -1,14 +1,14 @@
 /* safetensors_write.c - headers and indexes, byte for byte as the official writers */
 #include "format/safetensors.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/json.h"
 #include "base/map.h"
 #include "base/sum.h"
 #include "format/wrong.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* From 1, low to high; files hold the highest first, which keeps each tensor aligned to its
  * element. 0: a type that safetensors files cannot hold. */

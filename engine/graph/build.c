@@ -1,10 +1,10 @@
 #include "graph/build.h"
 
-#include <string.h>
-
 #include "base/msg.h"
 #include "graph/exec.h"
 #include "graph/explain.h"
+
+#include <string.h>
 
 enum {
     ROUNDS_MAX = 4,              /* a damaged blob costs one more */
@@ -245,6 +245,7 @@ bool build_run(struct graph *graph, const struct artifact *artifact, uint32_t n,
     setup(&b);
     bool ok = run(&b, err);
 
+    report->written_bytes = b.x.written_bytes + (b.x.outputs ? outputs_bytes(b.x.outputs) : 0);
     outputs_close(b.x.outputs);
     if (!record_sources(&b, &late) && ok) {
         *err = late;
@@ -257,7 +258,6 @@ bool build_run(struct graph *graph, const struct artifact *artifact, uint32_t n,
         ok = false;
     }
     report->read_bytes = b.x.read_bytes;
-    report->written_bytes = b.x.written_bytes;
     settling_count(b.s, report);
     explain_all(b.s, report);
     for (uint32_t f = 0; f < graph_files(graph); f++)

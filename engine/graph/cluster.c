@@ -1,11 +1,11 @@
 #include "graph/cluster.h"
 
+#include "base/sum.h"
+#include "kernel/kernel.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/sum.h"
-#include "kernel/kernel.h"
 
 bool budget_take(struct budget *b, uint64_t bytes)
 {
@@ -212,8 +212,6 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
         m->need &= !m->failed;
         if (!m->need || !m->call->op)
             continue;
-        const bool was = of(x, m)->d_known;
-
         if (!settle_deep(x->s, m->node)) {
             for (uint32_t k = 0; m->in && k < m->call->nin; k++)
                 settle_deep(x->s, c->member[m->in[k]].node);
@@ -221,7 +219,7 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
             if (err->code)
                 return false;
         }
-        if (!was && of(x, m)->d_known)
+        if (!m->blob) /* it may have been settled just now, by itself or for one of its users */
             m->blob = has_blob(x, m->node);
         m->run = !at_hand(m);
         if (m->run && !m->in && m->call->nin) {

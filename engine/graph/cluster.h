@@ -12,9 +12,9 @@
 #ifndef GRAPH_CLUSTER_H
 #define GRAPH_CLUSTER_H
 
-#include <pthread.h>
-
 #include "graph/outputs.h"
+
+#include <pthread.h>
 
 enum { MEMBER_NONE = UINT32_MAX };
 

@@ -2,11 +2,11 @@
  * the reason; where it is an input, the walk goes on into that input, down to the cause. */
 #include "graph/explain.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "graph/key.h"
 #include "graph/settle.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 enum { EXPLAIN_DEPTH = 64 }; /* ops in a chain that are looked through */
 
@@ -128,23 +128,6 @@ static struct reason step(struct settling *s, uint32_t *at, const struct action 
                 label, node->line);
 }
 
-static const struct artifact_entry *find_entry(const struct artifact_record *record,
-                                               const char *name)
-{
-    for (uint32_t low = 0, high = record ? record->nentry : 0; low < high;) {
-        const uint32_t mid = (low + high) / 2;
-        const int order = strcmp(record->entry[mid].name, name);
-
-        if (order == 0)
-            return &record->entry[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 static struct reason explain_alias(const struct settling *s, const struct extent *x,
                                    const struct artifact_entry *was, struct arena *arena)
 {
@@ -162,7 +145,7 @@ static struct reason explain_alias(const struct settling *s, const struct extent
 struct reason explain_extent(struct settling *s, uint32_t a, const struct extent *x,
                              struct arena *arena)
 {
-    const struct artifact_entry *was = find_entry(s->record[a], x->name);
+    const struct artifact_entry *was = record_entry(s->record[a], x->name);
     const struct node *node = graph_node(s->graph, x->node);
     const struct settled *n = &s->node[x->node.i];
     uint32_t at = x->node.i;

@@ -1,13 +1,13 @@
 #include "graph/install.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fault.h"
 
 static bool sync_dir(const char *path, struct err *err)
 {

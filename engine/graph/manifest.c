@@ -1,10 +1,10 @@
 #include "graph/manifest.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/json.h"
 #include "graph/key.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 struct digest node_shallow(const struct settling *s, uint32_t i)
 {

@@ -1,11 +1,11 @@
 #include "graph/node.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/buf.h"
 #include "base/map.h"
 #include "graph/key.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct graph {
     struct arena *arena;

@@ -1,5 +1,11 @@
 #include "graph/outputs.h"
 
+#include "base/fault.h"
+#include "base/msg.h"
+#include "graph/install.h"
+#include "graph/manifest.h"
+#include "graph/reuse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,11 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/fault.h"
-#include "base/msg.h"
-#include "graph/install.h"
-#include "graph/manifest.h"
 
 struct output {
     bool open;      /* a temporary exists */
@@ -102,6 +103,11 @@ static bool open_artifact(struct outputs *o, uint32_t a, struct err *err)
         out->waits += art->file[f].nextent;
         out->done[f] = arena_array(o->arena, art->file[f].nextent, sizeof(bool));
     }
+    uint64_t copied = 0;
+
+    for (uint32_t f = 0; f < art->nfile; f++)
+        out->waits -= reuse_extents(o->s, a, f, out->fd[f], out->done[f], &copied);
+    o->bytes += copied;
     return true;
 }
 
@@ -215,7 +221,8 @@ static bool put_record(struct outputs *o, uint32_t a, struct digest digest, stru
             const struct settled *n = &s->node[x->node.i];
 
             record.entry[record.nentry++] = (struct artifact_entry){
-                x->name, node_shallow(s, x->node.i), n->q, n->d, f, x->offset, x->size};
+                x->name,       node_shallow(s, x->node.i), n->q, n->d, f, x->offset, x->size,
+                extent_form(x)};
         }
     }
     qsort(record.entry, record.nentry, sizeof(*record.entry), by_name);
@@ -268,7 +275,7 @@ static bool finish(struct outputs *o, uint32_t a, struct err *err)
         FAULT("artifact_rename");
         ok = install(&s->artifact[a], s->record[a], o->out[a].temp, s->path[a], s->options->durable,
                      err) &&
-             put_record(o, a, digest, err) && put_manifest(o, a, digest, err);
+             put_manifest(o, a, digest, err) && put_record(o, a, digest, err);
     }
     o->out[a].open = false;
     o->out[a].failed = !ok;

@@ -24,7 +24,7 @@ void outputs_fail(struct outputs *o, struct use use);
 /* Artifacts without any extent still to come (none, or all done before). */
 bool outputs_settle(struct outputs *o, struct err *err) MUST_USE;
 bool outputs_finished(const struct outputs *o, uint32_t a); /* it has its final name */
-uint64_t outputs_bytes(const struct outputs *o); /* written so far */
+uint64_t outputs_bytes(const struct outputs *o);            /* written so far */
 /* Remove what is unfinished. */
 void outputs_close(struct outputs *o); /* NULL is fine */
 

@@ -1,9 +1,9 @@
 #include "graph/settle.h"
 
-#include <string.h>
-
 #include "graph/key.h"
 #include "graph/verify.h"
+
+#include <string.h>
 
 /* Visit each extent of each artifact, in order. */
 #define FOR_EXTENTS(s, a, f, e)                                                                    \
@@ -254,24 +254,27 @@ struct digest artifact_digest(const struct settling *s, uint32_t a)
     return d;
 }
 
-/* Are the files of RECORD there with their stamps, and are they the artifact's files? */
+bool file_stands(const struct settling *s, uint32_t a, uint32_t f, struct arena *arena)
+{
+    const struct artifact_file *file = &s->record[a]->file[f];
+    const char *path = file->path[0] ? path_join(arena, s->path[a], file->path) : s->path[a];
+    struct stamp now;
+    struct err err;
+
+    return file_stamp(path, &now, &err) && stamp_eq(now, file->stamp);
+}
+
+/* Are the files of the record there with their stamps, and are they the artifact's files? */
 static bool files_stand(const struct settling *s, uint32_t a, struct arena *arena)
 {
     const struct artifact_record *record = s->record[a];
     const struct artifact *art = &s->artifact[a];
-    struct err err;
 
     if (record->nfile != art->nfile)
         return false;
-    for (uint32_t f = 0; f < art->nfile; f++) {
-        const char *path =
-            art->file[f].path[0] ? path_join(arena, s->path[a], art->file[f].path) : s->path[a];
-        struct stamp now;
-
-        if (strcmp(record->file[f].path, art->file[f].path) != 0 || !file_stamp(path, &now, &err) ||
-            !stamp_eq(now, record->file[f].stamp))
+    for (uint32_t f = 0; f < art->nfile; f++)
+        if (strcmp(record->file[f].path, art->file[f].path) != 0 || !file_stands(s, a, f, arena))
             return false;
-    }
     return true;
 }
 
@@ -297,27 +300,37 @@ void settling_fresh(struct settling *s, bool verify)
     }
 }
 
+const struct artifact_entry *record_entry(const struct artifact_record *record, const char *name)
+{
+    for (uint32_t low = 0, high = record ? record->nentry : 0; low < high;) {
+        const uint32_t mid = (low + high) / 2;
+        const int order = strcmp(record->entry[mid].name, name);
+
+        if (order == 0)
+            return &record->entry[mid];
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+uint64_t extent_form(const struct extent *x)
+{
+    return (uint64_t)x->map.head << 2 | (uint64_t)x->map.kind;
+}
+
 bool settled_before(const struct settling *s, uint32_t i)
 {
     const struct settled *n = &s->node[i];
 
     for (uint32_t u = n->use_at; u < n->use_at + n->uses; u++) {
         const struct use *use = &s->use[u];
-        const struct artifact_record *record = s->record[use->artifact];
-        const char *name = s->artifact[use->artifact].file[use->file].extent[use->extent].name;
-        uint32_t low = 0, high = record ? record->nentry : 0;
+        const struct extent *x = &s->artifact[use->artifact].file[use->file].extent[use->extent];
 
-        while (low < high) {
-            const uint32_t mid = (low + high) / 2;
-            const int order = strcmp(record->entry[mid].name, name);
-
-            if (order == 0)
-                return true;
-            if (order < 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
+        if (record_entry(s->record[use->artifact], x->name))
+            return true;
     }
     return false;
 }

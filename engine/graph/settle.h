@@ -62,6 +62,13 @@ void settling_fresh_one(struct settling *s, uint32_t a); /* without the hashing 
 /* Does an earlier build of an artifact that uses node I know this tensor? (ruling 19) */
 bool settled_before(const struct settling *s, uint32_t i);
 
+/* The entry of that tensor in an earlier build's record (NULL is fine), or NULL. */
+const struct artifact_entry *record_entry(const struct artifact_record *record, const char *name);
+/* How an extent lies in its file, as a number for the record. */
+uint64_t extent_form(const struct extent *x);
+/* Is that file of the record where it was, with the stamp it had? */
+bool file_stands(const struct settling *s, uint32_t a, uint32_t file, struct arena *arena);
+
 /* Count states into the report; every needed node has one of the settled states. */
 void settling_count(const struct settling *s, struct build_report *report);
 

@@ -1,12 +1,12 @@
 /* The beginning and the end of a sweep: what is opened for it, and what it settles. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/msg.h"
 #include "graph/cluster.h"
 #include "graph/key.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 static struct settled *of(const struct exec *x, const struct member *m)
 {

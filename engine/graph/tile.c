@@ -1,11 +1,11 @@
 /* One tile of a sweep: which ranges of which members, making them, what is done with them. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/fault.h"
 #include "base/sum.h"
 #include "graph/cluster.h"
 #include "kernel/kernel.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 static void want(struct slot *slot, int64_t lo, int64_t hi)
 {

@@ -1,9 +1,9 @@
 #include "graph/verify.h"
 
-#include <string.h>
-
 #include "base/msg.h"
 #include "base/sum.h"
+
+#include <string.h>
 
 enum { VERIFY_BYTES = 8 << 20 };
 

@@ -19,10 +19,13 @@ static void decode(const void *from, float *to, int64_t n)
     const struct block *b = from;
 
     for (int64_t i = 0; i < n; i += N, b++) {
-        const float d = block_f16(b->d);
+        const uint32_t minus = f32_bits(-block_f16(b->d));
 
-        for (int j = 0; j < N; j++)
-            to[i + j] = b->q[j / 8] >> (j % 8) & 1 ? d : -d;
+        for (int j = 0; j < N; j++) {
+            const uint32_t bit = b->q[j / 8] >> (j % 8) & 1;
+
+            to[i + j] = f32_from_bits(minus ^ bit << 31);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 #include "base/json.h"
 #include "lua/facts.h"
 
-#include <string.h>
-
 #include <lauxlib.h>
+#include <string.h>
 
 static const char array_meta[] = "vbuild.json.array";
 

@@ -6,7 +6,7 @@
 enum {
     ARTIFACT_PATH = RECORD_HEAD + 2 * 16,
     FILE_MIN = 5 + 5 * 8,           /* bytes of a file's record with an empty path */
-    ENTRY_MIN = 5 + 3 * 16 + 4 + 16 /* of an entry with an empty name */
+    ENTRY_MIN = 5 + 3 * 16 + 4 + 24 /* of an entry with an empty name */
 };
 
 static const char *path_of(const struct record *r, uint32_t *n)
@@ -47,7 +47,7 @@ static bool get_entry(struct bytes *b, struct artifact_entry *e, uint32_t nfile)
 {
     return record_text(b, &e->name, NULL) && record_digest(b, &e->k) && record_digest(b, &e->q) &&
            record_digest(b, &e->d) && bytes_u32(b, &e->file) && e->file < nfile &&
-           bytes_u64(b, &e->offset) && bytes_u64(b, &e->size);
+           bytes_u64(b, &e->offset) && bytes_u64(b, &e->size) && bytes_u64(b, &e->form);
 }
 
 static struct artifact_record *decode(struct arena *arena, const unsigned char *payload, uint32_t n)
@@ -123,6 +123,7 @@ static void encode(struct buf *rec, const struct artifact_record *a)
         buf_u32(rec, e->file);
         buf_u64(rec, e->offset);
         buf_u64(rec, e->size);
+        buf_u64(rec, e->form);
     }
 }
 

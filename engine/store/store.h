@@ -90,6 +90,7 @@ struct artifact_entry {
     struct digest k, q, d; /* k is zero for a source tensor taken unchanged; its q is d */
     uint32_t file;         /* index into artifact_record.file */
     uint64_t offset, size;
+    uint64_t form; /* how the bytes lie there (a row map), in the caller's own numbers */
 };
 
 struct artifact_file {

@@ -278,7 +278,7 @@ static bool same_artifact(const struct artifact_record *a, const struct artifact
 
         same = strcmp(x->name, y->name) == 0 && digest_eq(x->k, y->k) && digest_eq(x->q, y->q) &&
                digest_eq(x->d, y->d) && x->file == y->file && x->offset == y->offset &&
-               x->size == y->size;
+               x->size == y->size && x->form == y->form;
     }
     return same;
 }
