@@ -121,8 +121,12 @@ demo: deps ## build vbuild and watch it: a first build, a second that does nothi
 test: deps-test ## everything: unit, golden, property, sanitized corpus, end to end, kills, lint
 	@tests/all.sh
 
-lint: ## the style gates alone
+lint: vbuild ## the style gates alone
 	@tests/lint.sh
+
+docs: vbuild ## write the generated pages again (docs/, and the output shown in README)
+	lua5.4 tests/lint/docs.lua --write
+	lua5.4 tests/e2e/pages.lua --write
 
 bench: vbuild ## speed against the real peers (ninja from Debian)
 	@bench/run.sh
@@ -133,5 +137,5 @@ install: vbuild ## into PREFIX (/usr/local)
 clean: ## remove what make made
 	rm -rf build vbuild
 
-.PHONY: all help units fuzz deps deps-test demo test lint bench install clean
+.PHONY: all help units fuzz deps deps-test demo test lint docs bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

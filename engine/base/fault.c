@@ -24,7 +24,9 @@ bool fault_pass(const char *name)
     spec += fails ? 5 : 0;
     if (strncmp(spec, name, n) != 0 || (spec[n] != ':' && spec[n] != 0))
         return false;
-    if (__atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED) != (spec[n] ? atol(spec + n + 1) : 1))
+    const long when = spec[n] ? strtol(spec + n + 1, NULL, 10) : 1;
+
+    if (__atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED) != when)
         return false;
     if (!fails)
         raise(SIGKILL);

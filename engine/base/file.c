@@ -110,8 +110,7 @@ bool file_write_at(int fd, const char *path, const void *from, size_t n, uint64_
                    struct err *err)
 {
     for (size_t done = 0; done < n;) {
-        const ssize_t put =
-            pwrite(fd, (const char *)from + done, n - done, (off_t)(offset + done));
+        const ssize_t put = pwrite(fd, (const char *)from + done, n - done, (off_t)(offset + done));
 
         if (put < 0 && errno == EINTR)
             continue;
@@ -307,7 +306,7 @@ size_t temp_sweep(const char *dir)
     if (dir_list(dir, arena, &names, &n, &err))
         for (size_t i = 0; i < n; i++) {
             const char *mark = names[i][0] == '.' ? strstr(names[i], ".vbtmp.") : NULL;
-            const long pid = mark ? atol(mark + strlen(".vbtmp.")) : 0;
+            const long pid = mark ? strtol(mark + strlen(".vbtmp."), NULL, 10) : 0;
 
             if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
                 dir_remove(path_join(arena, dir, names[i]), &err))

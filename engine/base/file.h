@@ -23,9 +23,10 @@ bool file_is_dir(const char *path);
 /* Open a regular file for reading; *fd is the caller's. */
 bool file_open(const char *path, int *fd, struct err *err) MUST_USE;
 void file_close(int fd); /* negative is fine */
-/* Exactly N bytes at OFFSET; a short file is ERR_CHANGED ("ends at ... while bytes ... were read"). */
-bool file_read_at(int fd, const char *path, void *to, size_t n, uint64_t offset, struct err *err)
-    MUST_USE;
+/* Exactly N bytes at OFFSET; a short file is ERR_CHANGED ("ends at ... while bytes ... were read").
+ */
+bool file_read_at(int fd, const char *path, void *to, size_t n, uint64_t offset,
+                  struct err *err) MUST_USE;
 bool file_write_at(int fd, const char *path, const void *from, size_t n, uint64_t offset,
                    struct err *err) MUST_USE;
 /* The whole of a file of at most LIMIT bytes, in ARENA, with a NUL after it. */
@@ -44,13 +45,13 @@ void filemap_close(struct filemap *map);
 
 bool dir_make(const char *path, struct err *err) MUST_USE; /* with its parents; fine if there */
 /* Names in a folder without . and .., sorted by bytes; an arena array. */
-bool dir_list(const char *path, struct arena *arena, char ***names, size_t *count, struct err *err)
-    MUST_USE;
+bool dir_list(const char *path, struct arena *arena, char ***names, size_t *count,
+              struct err *err) MUST_USE;
 bool dir_remove(const char *path, struct err *err) MUST_USE; /* a file or a tree; fine if absent */
 
 /* "DIR/NAME", or NAME alone if it is absolute or DIR is "" or ".". */
 char *path_join(struct arena *arena, const char *dir, const char *name);
-const char *path_base(const char *path); /* after the last slash */
+const char *path_base(const char *path);               /* after the last slash */
 char *path_dir(struct arena *arena, const char *path); /* before it; "." if there is none */
 
 /* A temporary beside PATH: ".NAME.vbtmp.PID", the form that sweep_temps knows. */
@@ -65,9 +66,9 @@ bool file_lock(const char *path, int *fd, bool *busy, struct err *err) MUST_USE;
 uint64_t disk_free(const char *path);
 /* The kernel's boot id (16 bytes, zero when there is none) and clocks. */
 void boot_id(unsigned char id[16]);
-int64_t clock_ns(void);      /* monotonic: durations only, never in output bytes */
-int64_t wall_ns(void);       /* wall clock: compared with stamps only */
-int64_t cpu_ns(void);        /* of this process */
+int64_t clock_ns(void); /* monotonic: durations only, never in output bytes */
+int64_t wall_ns(void);  /* wall clock: compared with stamps only */
+int64_t cpu_ns(void);   /* of this process */
 uint64_t peak_rss_bytes(void);
 
 #endif

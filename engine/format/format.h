@@ -16,10 +16,10 @@ struct gguf_kv; /* format/gguf.h */
 struct checkpoint;
 
 struct file_tensor {
-    const char *name;  /* unique in the checkpoint, NUL-terminated valid UTF-8 */
-    struct tensor t;   /* dims in Hugging Face order, whatever the file says */
-    uint32_t file;     /* index into checkpoint.file */
-    uint64_t offset;   /* of its bytes in that file */
+    const char *name; /* unique in the checkpoint, NUL-terminated valid UTF-8 */
+    struct tensor t;  /* dims in Hugging Face order, whatever the file says */
+    uint32_t file;    /* index into checkpoint.file */
+    uint64_t offset;  /* of its bytes in that file */
 };
 
 struct format {
@@ -31,15 +31,15 @@ struct format {
 
 struct checkpoint {
     const struct format *format;
-    const char *path;          /* as given */
-    const char **file;         /* the files that hold tensors, in order */
+    const char *path;  /* as given */
+    const char **file; /* the files that hold tensors, in order */
     uint32_t nfile;
     struct file_tensor *tensor; /* in file order: files in order, inside one by offset */
     size_t ntensor;
-    const char *dir;           /* hf: the folder of config.json and the tokenizer; else NULL */
-    const struct gguf_kv *kv;  /* gguf: the key-values of the first file, in order; else NULL */
+    const char *dir;          /* hf: the folder of config.json and the tokenizer; else NULL */
+    const struct gguf_kv *kv; /* gguf: the key-values of the first file, in order; else NULL */
     size_t nkv;
-    struct filemap *map;       /* one a file, of the whole file; data is read with pread */
+    struct filemap *map; /* one a file, of the whole file; data is read with pread */
 };
 
 /* Sniff and open PATH (a file or a folder). The usual wrong files (torch zip, pickle, LFS

@@ -1,9 +1,9 @@
 #include "graph/reuse.h"
 
+#include "base/fault.h"
+
 #include <string.h>
 #include <unistd.h>
-
-#include "base/fault.h"
 
 enum { GAP_MAX = 64 }; /* padding between neighbours that may be copied along */
 

@@ -23,9 +23,10 @@ struct vocab *vocab_of(lua_State *L)
 
 void vocab_finish(struct vocab *v)
 {
-    for (struct opened *o = v->opened; o; o = o->next) {
+    for (struct opened *o = v->opened, *next; o; o = next) {
+        next = o->next;
         checkpoint_close(&o->ckpt);
-        arena_free(o->arena);
+        arena_free(o->arena); /* O lies in it */
     }
     v->opened = NULL;
     mem_grow(v->layout, 0);

@@ -1,15 +1,22 @@
 /* inner.h - what the files of store/ share: the open store and its records in memory
  *
- * Every record begins with 8 bytes (type, flags, zeros) and then, by type:
- *   ACTION    Q 16 | K 16 | D 16 | size, cpu_us, build u64 | line | text | ninput u32
- *             | ninput x { q 16, d 16, label }
- *   LINK      Q 16 | K 16
- *   TOMBSTONE zero 16 | K 16
- *   FACT      key 16 | bytes to the end
- *   SOURCE    stamp 5 x u64 | started u64 | n u32 | zero u32 | n x { offset, size u64, D 16 } |
- * path ARTIFACT  digest 16 | boot 16 | path | nfile u32 | nentry u32 | files | entries A text is
- * u32 n, n bytes, NUL: decoded structs point into the record. A record that is whole but senseless
- * (another program's) is ignored. */
+ * Every record begins with 8 bytes (type, flags, zeros); then, by type:
+ *
+ * ACTION     Q 16, K 16, D 16; size, cpu_us, build (u64 each); line; text; ninput u32; and for
+ *            each input q 16, d 16, label
+ *
+ * LINK       Q 16, K 16
+ *
+ * TOMBSTONE  zeros 16, K 16
+ *
+ * FACT       key 16, bytes to the end
+ *
+ * SOURCE     stamp (5 u64), started u64, n u32, zero u32; n times offset, size (u64), D 16; path
+ *
+ * ARTIFACT   digest 16, boot 16, path, nfile u32, nentry u32, files, entries
+ *
+ * A text is u32 n, n bytes, NUL: decoded structs point into the record. A record that is whole
+ * but senseless (another program's) is ignored. */
 #ifndef STORE_INNER_H
 #define STORE_INNER_H
 

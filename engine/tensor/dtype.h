@@ -15,8 +15,8 @@ enum dtype_kind { DTYPE_KIND_FLOAT, DTYPE_KIND_BLOCK, DTYPE_KIND_PLAIN };
 
 struct dtype_info {
     const char *name;
-    const char *safetensors; /* or NULL */
-    int gguf;                /* or -1 */
+    const char *safetensors;  /* or NULL */
+    int gguf;                 /* or -1 */
     uint32_t elements, bytes; /* of one block */
     enum dtype_kind kind;
     uint32_t version;

@@ -10,6 +10,7 @@
 . tests/e2e/lib.sh
 models=$root/tests/models
 records=$root/tests/e2e/records.lua
+bytes=$root/tests/e2e/bytes.lua
 seed=${KILLS_SEED:-20250119}
 kills=0
 
@@ -71,10 +72,15 @@ leftovers() { find outputs cache -name '*vbtmp*' 2>/dev/null; }
 begin() {
     chmod -R u+w "$scratch/case" 2>/dev/null
     rm -rf "$scratch/case"
-    if [ "$1" = old ]; then cp -a "$scratch/old" "$scratch/case"; else mkdir "$scratch/case"; fi
+    mkdir "$scratch/case"
     cd "$scratch/case" || exit 2
     cp "$scratch/build.lua" .
-    state=$1
+    if [ "$1" = old ]; then
+        cp -a "$scratch/old/outputs" .
+        mkdir cache
+        cp -a "$scratch/old/cache/log" "$scratch/old/cache/FORMAT" cache
+        cp -al "$scratch/old/cache/cas" cache # blobs are replaced, never changed
+    fi
     if [ "$1" = old ]; then
         before=$actions_old whole_run=$run_old
     else
@@ -92,11 +98,11 @@ settled() {
     vb
     if [ "$code" -ne 0 ]; then
         echo "after $1: the next build fails ($code): $(cat "$scratch/err")"
-    elif ! diff -r outputs "$scratch/new/outputs"; then
+    elif ! diff -rq outputs "$scratch/new/outputs"; then
         echo "after $1: other bytes"
     elif [ -n "$(leftovers)" ]; then
         echo "after $1: left over: $(leftovers)"
-    elif [ "$(of run)" -ne $((whole_run - finished)) ]; then
+    elif [ "$whole_run" != any ] && [ "$(of run)" -ne $((whole_run - finished)) ]; then
         echo "after $1: $finished nodes were finished of $whole_run, and $(of run) ran again"
     elif [ $(($(of run) + $(of hit) + $(of cutoff) + $(of alias))) -ne "$(of nodes)" ]; then
         echo "after $1: the counts do not add up: $(tail -n 1 "$scratch/json")"
@@ -146,6 +152,7 @@ cd "$scratch/new" || exit 2
 vb
 same an_undisturbed_build_ends_well 0 "$code"
 run_none=$(of run)
+wanted=$(digest outputs)
 took=$(of wall_ms)
 recipe 0.7 >"$scratch/old/build.lua"
 cd "$scratch/old" || exit 2
@@ -155,8 +162,7 @@ same every_node_that_ran_has_one_record "$(of run)" "$actions_old"
 begin old
 vb
 run_old=$(of run)
-same a_changed_recipe_gives_the_bytes_of_a_first_build "$(digest "$scratch/new/outputs" |
-    cut -c1-0)$(cd "$scratch/new" && digest outputs)" "$(digest outputs)"
+same a_changed_recipe_gives_the_bytes_of_a_first_build "$wanted" "$(digest outputs)"
 ok the_change_reaches_some_nodes [ "$run_old" -gt 0 ]
 ok the_change_leaves_some_nodes [ "$run_old" -lt "$run_none" ]
 
@@ -196,32 +202,25 @@ places old 2
 verdict kills_at_every_fault_point_of_a_changed_build_of_two_workers
 
 # ---- at places that only a damaged cache leads to
-flip() { # FILE OFFSET
-    lua5.4 -e 'local f = io.open(arg[1], "r+b"); f:seek("set", arg[2]); local c = f:read(1):byte()
-        f:seek("set", arg[2]); f:write(string.char(c ~ 0x40)); f:close()' "$1" "$2"
-}
 for name in log_compact log_compacted; do
     begin old
-    lua5.4 "$records" cache/log >"$scratch/records"
-    flip cache/log $(($(sed -n 5p "$scratch/records" | cut -f1) + 20))
-    before=$((actions_old - 1)) whole_run=$run_old # what was recorded there is not of this build
-    at_fault 1 $name 1 >>"$scratch/verdict" && {
-        before=$(actions)
-        settled "a kill at $name" >>"$scratch/verdict"
-    }
-done
+    at=$(lua5.4 "$records" cache/log | sed -n 5p | cut -f1)
+    lua5.4 "$bytes" flip cache/log $((at + 30))
+    whole_run=any
+    at_fault 1 $name 1 && settled "a kill at $name"
+done >>"$scratch/verdict"
 begin old
+rm -rf outputs
 for blob in cache/cas/*/*; do
-    chmod u+w "$blob"
-    flip "$blob" 70
+    cp "$blob" "$scratch/blob" # not through the link
+    lua5.4 "$bytes" flip "$scratch/blob" 70
+    mv -f "$scratch/blob" "$blob"
 done
 for n in 1 2; do
-    at_fault 1 blob_quarantine $n >>"$scratch/verdict"
-    whole >>"$scratch/verdict"
-done
+    at_fault 1 blob_quarantine $n && whole
+done >>"$scratch/verdict"
 vb
-same a_kill_while_damage_is_moved_aside_does_no_harm "0 $(cd "$scratch/new" && digest outputs)" \
-    "$code $(digest outputs)"
+same a_kill_while_damage_is_moved_aside_does_no_harm "0 $wanted" "$code $(digest outputs)"
 verdict kills_while_a_damaged_cache_is_mended
 
 # ---- at random moments
@@ -253,5 +252,52 @@ done >>"$scratch/verdict"
 verdict kills_at_random_moments
 echo "$kills kills"
 ok there_were_a_hundred_kills [ $kills -ge 100 ]
+
+
+# ---- Ctrl-C
+# A shell's background jobs ignore SIGINT; env gives it back. The model is large enough to be
+# caught in the middle of it.
+workspace interrupted
+cat >build.lua <<END
+local model = synthetic { config = "$models/nano-llama-base/config.json", seed = 3 }
+for _ = 1, 4 do model = stack { model, model } end
+return {
+  S = gguf { quantize { scale { model, all = function(layer) return 1 + layer / 100 end },
+    default = "q3_k" }, name = "int-S" },
+  folder = safetensors { scale { model, all = 3 }, name = "int" },
+}
+END
+vb
+same a_model_of_many_layers_is_built 0 "$code"
+whole_run=$(of run)
+took=$(of wall_ms)
+wanted=$(digest outputs)
+: >"$scratch/verdict"
+for signal in INT:130 TERM:143 INT:130 INT:130; do
+    rm -rf outputs cache
+    env --default-signal=INT "$VBUILD" -q -j 2 --json="$scratch/json" 2>"$scratch/err" &
+    pid=$!
+    random $((took / 3))
+    sleep "$(printf '%d.%03d' $(((drawn + took / 3) / 1000)) $(((drawn + took / 3) % 1000)))"
+    kill -"${signal%:*}" $pid
+    wait $pid
+    got=$?
+    {
+        [ $got -eq "${signal#*:}" ] || echo "${signal%:*}: exit $got"
+        [ "$(of status)" = interrupted ] || echo "status $(of status)"
+        grep -q 'interrupted; what was finished is kept' "$scratch/err" || cat "$scratch/err"
+        [ -z "$(leftovers)" ] || echo "left over: $(leftovers)"
+        [ -z "$(ls outputs)" ] || echo "written: $(ls outputs)"
+        finished=$(actions)
+        [ "$finished" -gt 0 ] || echo "nothing was finished in $took ms / 3"
+    } >>"$scratch/verdict" 2>&1
+    vb
+    {
+        [ "$code $(digest outputs)" = "0 $wanted" ] || echo "$code, or other bytes"
+        [ "$(of run)" -eq $((whole_run - finished)) ] ||
+            echo "$finished of $whole_run were finished, $(of run) ran"
+    } >>"$scratch/verdict" 2>&1
+done
+verdict an_interrupted_build_keeps_what_it_finished
 
 finish

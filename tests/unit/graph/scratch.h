@@ -110,10 +110,8 @@ static inline struct artifact one_file(struct graph *g, const char *name,
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t size = tensor_bytes(graph_tensor(g, node[i]));
 
-        file->extent[i] = (struct extent){.name = arena_printf(arena, "t%u", i),
-                                          .node = node[i],
-                                          .offset = at,
-                                          .size = size};
+        file->extent[i] = (struct extent){
+            .name = arena_printf(arena, "t%u", i), .node = node[i], .offset = at, .size = size};
         at = (at + size + 63) & ~(uint64_t)63;
     }
     file->size = at;

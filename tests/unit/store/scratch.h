@@ -187,7 +187,8 @@ static inline void make_artifact(struct artifact_record *record, uint32_t entrie
                                                    digest_of("ad", i + seed),
                                                    i % 2,
                                                    i * 32,
-                                                   31, 6};
+                                                   31,
+                                                   6};
 }
 
 static inline char *slurp(const char *path, size_t *n)
