@@ -295,7 +295,7 @@ local function fill_shards(tensors, limit)
   return shards
 end
 
-local function weight_files(data, tensors, limit)
+local function weight_files(tensors, limit)
   local files, names, shard_of = {}, {}, {}
   local shards = fill_shards(tensors, limit)
   for i, shard in ipairs(shards) do
@@ -323,7 +323,11 @@ local function make_folder(art, name)
   if data.card.kind == "gguf" then model.structured("safetensors", data) end
   if data.arch and data.layers == 0 then check.fail("safetensors: '%s' has no layer", data.name) end
   for _, t in ipairs(data.tensors) do
-    if not t.gguf_only then
+    if t.gguf_only then
+      engine.warn(("%s: %s has no Hugging Face name and is left out%s"):format(data.name, t.name,
+        t.name == "rope_freqs.weight" and "; add \"rope_scaling\" of type llama3 to config.json"
+        or ""))
+    else
       local dtype = engine.type(t.node)
       if maps.kind(dtype) == "block" then
         check.fail("safetensors: %s is %s, which safetensors files do not hold; cast { m, to = "
@@ -343,7 +347,7 @@ local function make_folder(art, name)
   end
   local limit = check.bytes(options.shard) or SHARD_BYTES
   if limit < 1 then check.fail("safetensors: 'shard' must be at least one byte") end
-  for _, file in ipairs(weight_files(data, tensors, limit)) do files[#files + 1] = file end
+  for _, file in ipairs(weight_files(tensors, limit)) do files[#files + 1] = file end
   return engine.folder { files = files }, name
 end
 

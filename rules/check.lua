@@ -43,7 +43,7 @@ local kinds = {
   boolean = { function(v) return type(v) == "boolean" end, "true or false" },
   integer = { function(v) return math.type(v) == "integer" end, "a whole number" },
   number = { function(v) return type(v) == "number" and v == v end, "a number" },
-  bytes = { function(v) return m.bytes(v) ~= nil end, "bytes: a whole number or a text like \"5GB\"" },
+  bytes = { function(v) return m.bytes(v) ~= nil end, "bytes: a number or a text like \"5GB\"" },
   table = { function(v) return type(v) == "table" and not engine.content(v) end, "a table" },
   span = { function(v) return select(2, engine.content(v)) == "a span" end, "span(first, last)" },
   model = { function(v) return select(2, engine.content(v)) == "a model" end, "a model" },
@@ -87,11 +87,10 @@ function m.args(word, args)
   local items, options, by_role = {}, {}, {}
   for i, item in ipairs(args) do items[i] = item end
   for key, value in pairs(args) do
-    if math.type(key) == "integer" and key >= 1 and key <= #items then
-      -- an item
-    elseif type(key) == "number" then
+    local item = math.type(key) == "integer" and key >= 1 and key <= #items
+    if type(key) == "number" and not item then
       m.fail("%s: item %s follows an empty one (nil)", word.name, key)
-    elseif type(key) ~= "string" then
+    elseif type(key) ~= "string" and not item then
       m.fail("%s: a key is %s, expected a word", word.name, m.kind(key))
     elseif known[key] then
       local kind = kinds[known[key][2]]
@@ -99,9 +98,9 @@ function m.args(word, args)
         m.fail("%s: '%s' is %s, expected %s", word.name, key, m.kind(value), kind[2])
       end
       options[key] = value
-    elseif word.roles and (roles.find(key) or (word.default and key == "default")) then
+    elseif not item and word.roles and (roles.find(key) or (word.default and key == "default")) then
       by_role[key] = value
-    else
+    elseif not item then
       unknown(word, key)
     end
   end

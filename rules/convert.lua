@@ -40,15 +40,15 @@ end
 
 --- The table of rules/arch/ for a GGUF file whose key-values and tensors it describes, or nil
 -- and the reason: a llama file with experts, or with heads of its own in each layer, is a file
--- of an unknown architecture (ruling 46). TENSORS: a list with name fields.
-function m.gguf_arch(kv, tensors)
+-- of an unknown architecture (ruling 46). NAMES: those of its tensors.
+function m.gguf_arch(kv, names)
   local cfg, reason = config.from_kv(kv)
   if not cfg then return nil, reason end
   local found = arch.of_gguf(cfg.arch)
-  for _, t in ipairs(tensors) do
-    local row, layer = arch.find_gguf(found, t.name)
-    if (not row and t.name:find("blk%.%d")) or (layer and layer >= cfg.layers) then
-      return nil, ("tensor %s is not one of the architecture '%s'"):format(t.name, cfg.arch)
+  for _, name in ipairs(names) do
+    local row, layer = arch.find_gguf(found, name)
+    if (not row and name:find("blk%.%d")) or (layer and layer >= cfg.layers) then
+      return nil, ("tensor %s is not one of the architecture '%s'"):format(name, cfg.arch)
     end
   end
   return found

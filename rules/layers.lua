@@ -113,11 +113,9 @@ function m.same_widths(word, tensors)
   for _, t in ipairs(tensors) do
     local row = t.row
     local other = row and seen[row]
-    if not row then
-      -- a tensor without a place in the architecture
-    elseif not other then
+    if row and not other then
       seen[row] = t
-    elseif other.node ~= t.node and not engine.same_shape(other.node, t.node) then
+    elseif row and other.node ~= t.node and not engine.same_shape(other.node, t.node) then
       check.fail("%s: %s is [%s] in '%s' and [%s] in '%s'", word, t.name,
         table.concat({ engine.dims(other.node) }, ", "), other.from.model,
         table.concat({ engine.dims(t.node) }, ", "), t.from.model)

@@ -122,7 +122,9 @@ function m.quantize(word, args)
       check.fail("quantize: the second item is %s, expected types { ... }", check.kind(items[2]))
     end
   end
-  if #items > 2 then check.fail("quantize takes a model and an allocation, not %d items", #items) end
+  if #items > 2 then
+    check.fail("quantize takes a model and an allocation, not %d items", #items)
+  end
   layers = types.before("quantize", by_role, layers)
   if #layers == 0 then check.fail("quantize needs types: types { ... } or ROLE = TYPE") end
   if not options.optional then

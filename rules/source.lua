@@ -201,20 +201,16 @@ local function gguf_table(opened)
   if kind ~= nil and kind ~= "model" then
     return nil, ("it is a file of type '%s'"):format(tostring(kind))
   end
-  local found, why = convert.gguf_arch(opened.kv, opened.tensors)
-  if not found then return nil, why end
-  for _, t in ipairs(opened.tensors) do
-    local _, layer = arch.find_gguf(found, t.name)
-    if layer then return found end
-  end
-  return nil, "it has no layer"
+  return convert.gguf_arch(opened.kv, opened.names)
 end
 
 local function open_gguf(data, opened)
   data.card = { kind = "gguf", kv = opened.kv, label = data.name }
   data.arch_name = kv_value(opened.kv, "general.architecture")
   data.arch, data.unstructured = gguf_table(opened)
-  if data.arch then from_gguf(data, opened) else from_unknown(data, opened) end
+  if data.arch then from_gguf(data, opened) end
+  if data.arch and data.layers == 0 then data.arch, data.unstructured = nil, "it has no layer" end
+  if not data.arch then from_unknown(data, opened) end
 end
 
 --- source "PATH", source { "PATH" }

@@ -78,7 +78,9 @@ end
 --- with(types, { changes }): the same allocation with other types for some words.
 function m.with(word, base, changes)
   local layers = m.peek(base)
-  if not layers then check.fail("with: the first argument is %s, expected types { ... }", check.kind(base)) end
+  if not layers then
+    check.fail("with: the first argument is %s, expected types { ... }", check.kind(base))
+  end
   if type(frozen.open(changes)) ~= "table" or engine.content(frozen.open(changes)) then
     check.fail("with: the changes are %s, expected a table", check.kind(changes))
   end

@@ -141,7 +141,8 @@ function m.compile(word, key, value, leaf, tables)
   elseif kind == BY then
     self.by = {}
     for i, item in ipairs(content) do
-      self.by[i] = { pattern = item.pattern, value = m.compile(word, key, item.value, leaf, tables) }
+      local inner = m.compile(word, key, item.value, leaf, tables)
+      self.by[i] = { pattern = item.pattern, value = inner }
     end
   elseif type(value) == "function" then
     self.call = value

@@ -27,7 +27,7 @@ local first = key("first", "integer", "the number of the first layer in names th
 local optional = key("optional", "boolean", "a role that names no tensor is no error")
 local expect = key("expect", "table", "{ bytes =, bpw =, bpw_quantized = }: checked while planning")
 local limit = key("limit", "bytes", "the files must not be larger")
-local name = key("name", "string", "the file or folder under outputs/ (default: the variant's name)")
+local name = key("name", "string", "file or folder under outputs/ (default: the variant's name)")
 
 --- Every word, in the order of the documentation. `form` is how it is written; `roles`: role and
 -- group words are keys too; `own`: what may stand beside one model; `later`: keys to come.
@@ -205,7 +205,7 @@ local function describe(word, out)
     put("| key | meaning |")
     put("|---|---|")
     for _, item in ipairs(word.keys or {}) do
-      put("| `", item[1], "` | ", item[3]:gsub("|", "\\|"), item.required and "; needed" or "", " |")
+      put("| `", item[1], "` | ", item[3], item.required and "; needed" or "", " |")
     end
     for _, item in ipairs(word.own and word.own.keys or {}) do
       put("| `{ model, ", item[1], " = }` | ", item[3], " |")
@@ -226,7 +226,7 @@ function m.page()
   local roles = require "roles"
   local out = {
     "# Words of the recipe language", "",
-    "Made by `vbuild help --words` from rules/words.lua; every example is a recipe that the tests",
+    "Printed by `vbuild words` from rules/words.lua; every example is a recipe that the tests",
     "plan. A recipe is Lua in a closed environment that returns a table of variants; words are",
     "functions without side effects, and what they return is frozen.", "",
   }

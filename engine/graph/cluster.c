@@ -49,7 +49,7 @@ static bool has_blob(const struct exec *x, uint32_t node)
     const struct node *of = graph_node(x->s->graph, (struct node_id){node});
 
     return of->call.op && n->d_known && n->state != NODE_RUN && !x->options->force &&
-           blob_have(x->s->store, n->d, tensor_bytes(&of->call.out));
+           blob_keep(x->s->store, n->d, tensor_bytes(&of->call.out));
 }
 
 /* Mark what the wanted extents need: UP[i] = i for members; BLOB for those the store holds. */
@@ -193,8 +193,8 @@ static bool at_hand(const struct member *m)
     return !m->call->op || m->held || m->blob;
 }
 
-/* From the users to their inputs: look up what is wanted, and what that in turn wants. */
-static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
+/* From inputs to users, so that a node with the bytes it once had settles its users in turn. */
+static bool look_up(struct exec *x, struct cluster *c, struct err *err)
 {
     for (uint32_t i = 0; i < c->count; i++) {
         struct member *m = &c->member[i];
@@ -203,8 +203,19 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
             m->hold = m->feeds = m->feeds_passes = false;
         for (uint32_t k = 0; m->in && k < m->call->nin; k++)
             m->failed |= c->member[m->in[k]].failed;
-        settle_key(x->s, m->node);
+        if (!settle_deep(x->s, m->node))
+            settle_shallow(x->s, m->node, err);
+        if (err->code)
+            return false;
     }
+    return true;
+}
+
+/* From the users to their inputs: what is wanted, and what that in turn wants. */
+static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
+{
+    if (!look_up(x, c, err))
+        return false;
     for (uint32_t i = c->count; i-- > 0;) {
         struct member *m = &c->member[i];
 
@@ -212,13 +223,7 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
         m->need &= !m->failed;
         if (!m->need || !m->call->op)
             continue;
-        if (!settle_deep(x->s, m->node)) {
-            for (uint32_t k = 0; m->in && k < m->call->nin; k++)
-                settle_deep(x->s, c->member[m->in[k]].node);
-            settle_shallow(x->s, m->node, err);
-            if (err->code)
-                return false;
-        }
+
         if (!m->blob) /* it may have been settled just now, by itself or for one of its users */
             m->blob = has_blob(x, m->node);
         m->run = !at_hand(m);

@@ -66,9 +66,58 @@ static void put_params(struct buf *out, const struct node *node)
     buf_finish(&walk);
 }
 
-static void put_step(const struct settling *s, uint32_t i, const uint32_t *step_of, struct buf *out)
+/* What the text is made from; the arrays have one element a node. */
+struct manifest {
+    const struct settling *s;
+    uint32_t *step_of, *list;
+    struct digest *d;
+    bool *known;
+};
+
+/* Digests of the N steps of the list and their inputs, users first. Inputs of what was settled by
+ * deep key were not looked at, but its record names theirs: the text must not depend on what the
+ * cache held. */
+static void find_digests(struct manifest *m, uint32_t n)
 {
-    const struct node *node = graph_node(s->graph, (struct node_id){i});
+    for (uint32_t at = n; at-- > 0;) {
+        const struct node *node = graph_node(m->s->graph, (struct node_id){m->list[at]});
+        const struct settled *own = &m->s->node[m->list[at]];
+        const struct action *old = NULL;
+
+        if (own->d_known) {
+            m->d[m->list[at]] = own->d;
+            m->known[m->list[at]] = true;
+        }
+        for (uint32_t k = 0; k < node->call.nin; k++) {
+            const uint32_t in = node->in[k].i;
+
+            if (m->known[in] || m->s->node[in].d_known)
+                continue;
+            old = old || !own->q_known ? old : store_by_q(m->s->store, own->q);
+            if (old && old->ninput == node->call.nin) {
+                m->d[in] = old->input[k].d;
+                m->known[in] = true;
+            }
+        }
+    }
+}
+
+static struct digest step_key(const struct manifest *m, uint32_t i)
+{
+    const struct node *node = graph_node(m->s->graph, (struct node_id){i});
+    struct digest d[OP_INPUTS_MAX];
+
+    for (uint32_t k = 0; k < node->call.nin; k++) {
+        if (!m->known[node->in[k].i])
+            return node_shallow(m->s, i);
+        d[k] = m->d[node->in[k].i];
+    }
+    return key_hash(node, KEY_SHALLOW, d);
+}
+
+static void put_step(const struct manifest *m, uint32_t i, struct buf *out)
+{
+    const struct node *node = graph_node(m->s->graph, (struct node_id){i});
 
     if (!node->call.op) {
         buf_text(out, "{\"source\":");
@@ -79,25 +128,24 @@ static void put_step(const struct settling *s, uint32_t i, const uint32_t *step_
         put_params(out, node);
         buf_text(out, ",\"inputs\":[");
         for (uint32_t k = 0; k < node->call.nin; k++)
-            buf_printf(out, "%s%" PRIu32, k ? "," : "", step_of[node->in[k].i]);
+            buf_printf(out, "%s%" PRIu32, k ? "," : "", m->step_of[node->in[k].i]);
         buf_text(out, "]");
-        put_digest(out, "k", node_shallow(s, i));
+        put_digest(out, "k", step_key(m, i));
     }
-    if (s->node[i].d_known)
-        put_digest(out, "d", s->node[i].d);
+    if (m->known[i])
+        put_digest(out, "d", m->d[i]);
     buf_text(out, "}");
 }
 
 /* The steps of one tensor: its ancestors in id order, itself last; inputs are step numbers. */
-static void put_steps(const struct settling *s, uint32_t node, uint32_t *step_of, uint32_t *list,
-                      struct buf *out)
+static void put_steps(struct manifest *m, uint32_t node, struct buf *out)
 {
-    uint32_t n = 0;
+    uint32_t *step_of = m->step_of, *list = m->list, n = 0;
 
     list[n++] = node;
     step_of[node] = 1;
     for (uint32_t at = 0; at < n; at++) {
-        const struct node *of = graph_node(s->graph, (struct node_id){list[at]});
+        const struct node *of = graph_node(m->s->graph, (struct node_id){list[at]});
 
         for (uint32_t k = 0; k < of->call.nin; k++)
             if (!step_of[of->in[k].i]) {
@@ -114,9 +162,10 @@ static void put_steps(const struct settling *s, uint32_t node, uint32_t *step_of
         }
     for (uint32_t i = 0; i < n; i++)
         step_of[list[i]] = i;
+    find_digests(m, n);
     for (uint32_t i = 0; i < n; i++) {
         buf_text(out, i ? "," : "");
-        put_step(s, list[i], step_of, out);
+        put_step(m, list[i], out);
     }
     for (uint32_t i = 0; i < n; i++)
         step_of[list[i]] = 0;
@@ -125,11 +174,14 @@ static void put_steps(const struct settling *s, uint32_t node, uint32_t *step_of
 void manifest_text(const struct settling *s, uint32_t a, struct digest digest, struct buf *out)
 {
     const struct artifact *art = &s->artifact[a];
-    uint32_t *step_of = mem_grow(NULL, (s->nnode + 1) * sizeof(*step_of));
-    uint32_t *list = mem_grow(NULL, (s->nnode + 1) * sizeof(*list));
+    struct arena *arena = arena_new();
+    struct manifest m = {.s = s,
+                         .step_of = arena_array(arena, s->nnode, sizeof(*m.step_of)),
+                         .list = arena_array(arena, s->nnode, sizeof(*m.list)),
+                         .d = arena_array(arena, s->nnode, sizeof(*m.d)),
+                         .known = arena_array(arena, s->nnode, sizeof(*m.known))};
     bool first = true;
 
-    memset(step_of, 0, s->nnode * sizeof(*step_of));
     buf_text(out, "{\"vbuild_manifest\":1,\"kind\":");
     json_put_string(out, art->kind, strlen(art->kind));
     put_digest(out, "digest", digest);
@@ -145,10 +197,9 @@ void manifest_text(const struct settling *s, uint32_t a, struct digest digest, s
                        dtype_name(graph_tensor(s->graph, x->node)->dtype), x->size);
             put_digest(out, "d", s->node[x->node.i].d);
             buf_text(out, ",\"steps\":[");
-            put_steps(s, x->node.i, step_of, list, out);
+            put_steps(&m, x->node.i, out);
             buf_text(out, "]}");
         }
     buf_text(out, "\n]}\n");
-    mem_free(step_of);
-    mem_free(list);
+    arena_free(arena);
 }

@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { POOL_STEP = 16, POOL_MAX = 1024, POOL_BLOCK = 256 << 10 }; /* small blocks of Lua's */
+enum { POOL_STEP = 16, POOL_MAX = 1024 }; /* small blocks of Lua's */
+enum { POOL_CHUNK_MIN = 256 << 10, POOL_CHUNK_MAX = 8 << 20, POOL_CHUNKS = 128 };
 enum { LINE_MAX_BYTES = 512, MODULES_MAX = 256, RECIPE_BYTES_MAX = 16 << 20 };
 
 struct free_block {
@@ -30,6 +31,11 @@ struct sandbox {
     struct free_block *free[POOL_MAX / POOL_STEP + 1]; /* by size / POOL_STEP */
     unsigned char *fresh;                              /* never used yet */
     size_t nfresh;
+    struct pool_chunk {
+        void *p;
+        size_t size;
+    } pool[POOL_CHUNKS];
+    uint32_t npool;
     uint64_t steps, steps_max;
     uint32_t note_s, stop_s;
     bool tripped; /* a limit was hit: the hook raises at every instruction */
@@ -61,6 +67,9 @@ void env_open(lua_State *L);
 void env_where(lua_State *L, char *text, size_t size);
 /* The path that people see for a chunk name as Lua has it ("@..."), or NULL: no recipe. */
 const char *env_path(const struct sandbox *box, const char *source);
+
+/* frozen.c: push the key of the table at TABLE nearest to WORD, or nothing and false. */
+bool frozen_nearest(lua_State *L, int table, const char *word);
 
 /* library.c: push the table of functions that recipes see (pairs, string, table, ...). */
 void library_push(lua_State *L);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum { HOOK_EVERY = 10000 };
@@ -18,8 +19,28 @@ static const struct sandbox_limits defaults = {
     .stop_s = 120,
 };
 
-/* Small blocks come from free lists by size, cut from the arena: a recipe makes many tables of
- * few sizes, and all of them go at once in the end. */
+/* A chunk twice as large as the last; huge pages, since a large recipe's time is page faults. */
+static bool pool_grow(struct sandbox *box)
+{
+    const uint32_t twice = box->npool < 5 ? box->npool : 5;
+    const size_t size = (size_t)POOL_CHUNK_MIN << twice;
+
+    if (box->npool == POOL_CHUNKS)
+        return false;
+    box->fresh = bulk_alloc(size);
+    if (!box->fresh) {
+        box->nfresh = 0;
+        return false;
+    }
+    if (size >= POOL_CHUNK_MAX / 2)
+        (void)madvise(box->fresh, size, MADV_HUGEPAGE);
+    box->nfresh = size;
+    box->pool[box->npool++] = (struct pool_chunk){box->fresh, size};
+    return true;
+}
+
+/* Small blocks come from free lists by size, cut from chunks: a recipe makes many tables of few
+ * sizes, and all of them go at once in the end. */
 static void *pool_take(struct sandbox *box, size_t size)
 {
     const size_t class = (size + POOL_STEP - 1) / POOL_STEP;
@@ -29,10 +50,8 @@ static void *pool_take(struct sandbox *box, size_t size)
         box->free[class] = block->next;
         return block;
     }
-    if (box->nfresh < class * POOL_STEP) {
-        box->fresh = arena_alloc(box->arena, POOL_BLOCK);
-        box->nfresh = POOL_BLOCK;
-    }
+    if (box->nfresh < class * POOL_STEP && !pool_grow(box))
+        return NULL;
     void *out = box->fresh;
 
     box->fresh += class * POOL_STEP;
@@ -56,7 +75,7 @@ static void *resize(struct sandbox *box, void *old, size_t had, size_t size)
         return mem_grow(old, size);
     void *out = size == 0 ? NULL : small ? pool_take(box, size) : mem_grow(NULL, size);
 
-    if (!old)
+    if (!old || (size > 0 && !out))
         return out;
     if (out)
         memcpy(out, old, had < size ? had : size);
@@ -74,9 +93,13 @@ static void *allocate(void *self, void *old, size_t old_size, size_t size)
 
     if (size > had && size - had > box->cap - box->used)
         return NULL;
-    box->used += size;
-    box->used -= had;
-    return resize(box, old, had, size);
+    void *out = resize(box, old, had, size);
+
+    if (out || size == 0) {
+        box->used += size;
+        box->used -= had;
+    }
+    return out;
 }
 
 /* Once tripped it raises at every instruction, so that nothing a recipe does (a __close
@@ -182,6 +205,8 @@ bool sandbox_open(struct sandbox **out, const struct sandbox_limits *limits, voi
     box->stop_s = l.stop_s ? l.stop_s : defaults.stop_s;
     box->L = lua_newstate(allocate, box);
     if (!box->L) {
+        for (uint32_t i = 0; i < box->npool; i++)
+            bulk_free(box->pool[i].p, box->pool[i].size);
         arena_free(arena);
         return err_set(err, ERR_MEMORY, "no memory for Lua");
     }
@@ -202,6 +227,8 @@ void sandbox_close(struct sandbox *box)
         return;
     lua_sethook(box->L, NULL, 0, 0);
     lua_close(box->L);
+    for (uint32_t i = 0; i < box->npool; i++)
+        bulk_free(box->pool[i].p, box->pool[i].size);
     arena_free(box->arena);
 }
 

@@ -31,6 +31,7 @@ struct vocab { /* the owner of a sandbox */
 /* Add everything to the table on top of the stack. */
 void vocab_register(lua_State *L);
 void layout_register(lua_State *L); /* layout.c: the part that lays out files */
+int vocab_op(lua_State *L);         /* vocab_op.c: engine.op */
 void vocab_finish(struct vocab *v);
 
 struct vocab *vocab_of(lua_State *L);

@@ -79,13 +79,15 @@ void blob_name(struct digest d, char name[BLOB_NAME])
     snprintf(name, BLOB_NAME, "cas/%.2s/%s", hex, hex + 2);
 }
 
-bool blob_have(struct store *store, struct digest d, uint64_t size)
+/* *THERE: a file of its name is, be it whole or damaged. */
+static bool look(const struct store *store, struct digest d, uint64_t size, bool *there)
 {
     unsigned char bytes[BLOB_HEAD];
     struct blob_head head;
     char name[BLOB_NAME];
     struct stat st;
 
+    *there = false;
     if (store->root < 0)
         return false;
     blob_name(d, name);
@@ -95,7 +97,25 @@ bool blob_have(struct store *store, struct digest d, uint64_t size)
                       blob_head_get(bytes, &head) && head.raw == size &&
                       head.stored == (uint64_t)st.st_size;
 
+    *there = fd >= 0;
     file_close(fd);
+    return have;
+}
+
+bool blob_have(struct store *store, struct digest d, uint64_t size)
+{
+    bool there;
+
+    return look(store, d, size, &there);
+}
+
+bool blob_keep(struct store *store, struct digest d, uint64_t size)
+{
+    bool there;
+    const bool have = look(store, d, size, &there);
+
+    if (there && !have)
+        blob_quarantine(store, d);
     return have;
 }
 

@@ -129,6 +129,8 @@ enum codec {
 
 /* Is there a blob of that digest and raw size? (a stat and its stored header; not verified) */
 bool blob_have(struct store *store, struct digest d, uint64_t size);
+/* The same, and one that is there with a wrong header or size is quarantined. */
+bool blob_keep(struct store *store, struct digest d, uint64_t size);
 
 struct blob_writer;
 /* Begin a blob of SIZE raw bytes; ELEMENT is the bytes of one element for CODEC_planes. */

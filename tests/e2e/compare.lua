@@ -21,10 +21,12 @@ local function half(bits)
   return bits >= 32768 and -v or v
 end
 
+local function single(bits) return (string.unpack("<f", string.pack("<I4", bits))) end
+
 local kinds = {
-  bf16 = { width = 2, value = function(bits) return (string.unpack("<f", string.pack("<I4", bits << 16))) end },
+  bf16 = { width = 2, value = function(bits) return single(bits << 16) end },
   f16 = { width = 2, value = half },
-  f32 = { width = 4, value = function(bits) return (string.unpack("<f", string.pack("<I4", bits))) end },
+  f32 = { width = 4, value = single },
 }
 
 -- Bits as a number that orders as the values do: neighbours differ by one.

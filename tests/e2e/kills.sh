@@ -259,8 +259,8 @@ ok there_were_a_hundred_kills [ $kills -ge 100 ]
 # caught in the middle of it.
 workspace interrupted
 cat >build.lua <<END
-local model = synthetic { config = "$models/nano-llama-base/config.json", seed = 3 }
-for _ = 1, 4 do model = stack { model, model } end
+local model = source "$models/nano-llama-prose"
+for _ = 1, 5 do model = stack { model, model } end
 return {
   S = gguf { quantize { scale { model, all = function(layer) return 1 + layer / 100 end },
     default = "q3_k" }, name = "int-S" },

@@ -16,10 +16,11 @@ cat >twins.lua <<'EOF'
 local base = source "models/base"
 local ft1, ft2, ft3 = source "models/ft1", source "models/ft2", source "models/ft3"
 
--- dtype: the work type; out: the type of the result, where it is another one.
 local function folder(name, model) return safetensors { model, name = name } end
 
-local mixed = { { source "models/ft1_f32", weight = 0.6 }, { source "models/ft3_f16", weight = 0.4 } }
+local mixed = {
+  { source "models/ft1_f32", weight = 0.6 }, { source "models/ft3_f16", weight = 0.4 },
+}
 local nonorm = {
   { base, weight = 0.5 }, { ft1, weight = 0.4 }, { ft3, weight = -0.1 }, normalize = false,
 }
@@ -148,7 +149,8 @@ refused() {
 }
 refused weights_that_sum_to_zero "sum" <<'EOF'
 local a, b = source "models/ft1", source "models/ft2"
-return { x = safetensors { merge.linear { { a, weight = 1 }, { b, weight = -1 } }, name = "refused" } }
+local m = merge.linear { { a, weight = 1 }, { b, weight = -1 } }
+return { x = safetensors { m, name = "refused" } }
 EOF
 refused a_model_without_weight "no weight" <<'EOF'
 local a, b = source "models/ft1", source "models/ft2"
@@ -205,14 +207,17 @@ same another_gain_of_the_last_slice_runs_six "6 80 0 340" \
 ok and_the_reason_is_the_gain grep -F "gain: 4 -> 4.5 (changed.lua:16)" "$scratch/out"
 
 # From F16 every tensor is cast, and the build says so.
-echo 'return { f = safetensors { cast { source "models/deep48", to = "f16" }, name = "half" } }' >half.lua
+cat >half.lua <<'EOF'
+return { f = safetensors { cast { source "models/deep48", to = "f16" }, name = "half" } }
+EOF
 vb half.lua
 same an_f16_model_is_made 0 "$code"
 mv outputs/half half
 rm -r cache
 vb -D model=half "$deep"
 same f16_source_is_cast_and_scaled "512 0 0 0" "$(of run) $(of hit) $(of cutoff) $(of alias)"
-ok the_cast_is_said grep -F "tensors are cast from f16 to bf16, none of them is copied" "$scratch/err"
+ok the_cast_is_said \
+    grep -F "tensors are cast from f16 to bf16, none of them is copied" "$scratch/err"
 vb -D model=half "$deep"
 same f16_source_second_build_runs_nothing "0 0" "$(of run) $(of failed)"
 finish

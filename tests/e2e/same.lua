@@ -28,7 +28,9 @@ for _, name in ipairs(tensors.names(a)) do
   end
 end
 for _, name in ipairs(tensors.names(b)) do
-  if not a[name] and not (except and name:find(except)) then say("%s is not in %s", name, arg[1]) end
+  if not a[name] and not (except and name:find(except)) then
+    say("%s is not in %s", name, arg[1])
+  end
 end
 if count == 0 then say("nothing was compared") end
 print(("%d tensors compared, %d wrong"):format(count, wrong))

@@ -227,10 +227,10 @@ function tests.irregular_gguf_files_have_no_table()
     return list
   end
   local name, heads = "general.architecture", "llama.attention.head_count"
-  assert(convert.gguf_arch(kv, { { name = "rope_freqs.weight" } }))
-  assert(convert.gguf_arch(kv, { { name = "blk.1.attn_q.weight" } }))
-  assert(not convert.gguf_arch(kv, { { name = "blk.0.ffn_gate_exps.weight" } }))
-  assert(not convert.gguf_arch(kv, { { name = "blk.2.attn_q.weight" } }))
+  assert(convert.gguf_arch(kv, { "rope_freqs.weight" }))
+  assert(convert.gguf_arch(kv, { "blk.1.attn_q.weight" }))
+  assert(not convert.gguf_arch(kv, { "blk.0.ffn_gate_exps.weight" }))
+  assert(not convert.gguf_arch(kv, { "blk.2.attn_q.weight" }))
   assert(not convert.gguf_arch(with(name, { key = name, type = "str", value = "mamba" }), {}))
   local _, reason = convert.gguf_arch(with(heads), {})
   assert(reason:find("head_count is missing"), reason)
