@@ -42,6 +42,16 @@ function m.to_type(t, to, kind)
   return node == t.node and t or model.put(t, node, t.map)
 end
 
+--- Blocks that are listed and copied but that nobody here can decode end the recipe.
+function m.must_decode(word, t)
+  local type_ = engine.type(t.node)
+  local kind, elements = m.kind(type_)
+  if kind == "plain" and elements > 1 then
+    check.fail("%s: %s holds %s, which is copied as it is but cannot be converted; start from the "
+      .. "model it was made of", word, t.name, type_)
+  end
+end
+
 --- cast { m, to = "bf16" }
 function m.cast(word, args)
   local items, options = check.args(word, args)
@@ -56,6 +66,7 @@ function m.cast(word, args)
     local new = t
     if type_ ~= to then
       local type_kind = m.kind(type_)
+      m.must_decode("cast", t)
       if type_kind == "block" then dequantized = dequantized + 1 end
       if type_kind ~= "plain" then
         new = m.to_type(t, to, kind)

@@ -86,6 +86,7 @@ end
 local function check_requantize(data, t, to)
   local from = engine.type(t.node)
   if maps.kind(from) == "float" or to == "keep" or to == from then return end
+  maps.must_decode("quantize", t)
   check.fail("quantize: %s of '%s' is quantized already (%s); quantizing again loses more than "
     .. "%s alone would: use the unquantized model, or write allow_requantize = true", t.name,
     data.name, from, to)
@@ -144,11 +145,12 @@ function m.quantize(word, args)
       if not options.allow_requantize then check_requantize(data, t, to) end
     else
       to, by = unquantized(data, t, layers), t.role
-      if maps.kind(engine.type(t.node)) == "plain" then to = "keep" end -- integers stay
+      if maps.kind(engine.type(t.node)) == "plain" then to = "keep" end -- they stay as they are
     end
     if to ~= "keep" then
       local kind, elements = maps.kind(to)
       if kind == "block" then check_width(t, to, elements, by) end
+      if engine.type(t.node) ~= to then maps.must_decode("quantize", t) end
       t = maps.to_type(t, to, kind)
     end
     tensors[i] = t

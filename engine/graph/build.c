@@ -78,7 +78,8 @@ static bool record_file(struct build *b, uint32_t f, struct err *err)
     if (ok && !stamp_eq(now, file->stamp))
         ok = err_set(err, ERR_CHANGED, "%s: the source changed while it was read; build again",
                      file->shown);
-    ok = ok && store_put_source(s->store, file->path, file->stamp, b->started, list, n, err);
+    ok = ok && (store_put_source(s->store, file->path, file->stamp, b->started, list, n, err) ||
+                cache_failed(err));
     arena_free(arena);
     return ok;
 }

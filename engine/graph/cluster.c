@@ -223,7 +223,6 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
         m->need &= !m->failed;
         if (!m->need || !m->call->op)
             continue;
-
         if (!m->blob) /* it may have been settled just now, by itself or for one of its users */
             m->blob = has_blob(x, m->node);
         m->run = !at_hand(m);

@@ -16,7 +16,7 @@
 
 #include <pthread.h>
 
-enum { MEMBER_NONE = UINT32_MAX };
+#define MEMBER_NONE UINT32_MAX /* no member */
 
 struct member {
     uint32_t node;              /* its id */

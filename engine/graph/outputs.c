@@ -227,7 +227,7 @@ static bool put_record(struct outputs *o, uint32_t a, struct digest digest, stru
     }
     qsort(record.entry, record.nentry, sizeof(*record.entry), by_name);
     FAULT("artifact_record");
-    ok = ok && store_put_artifact(s->store, &record, err);
+    ok = ok && (store_put_artifact(s->store, &record, err) || cache_failed(err));
     arena_free(arena);
     return ok;
 }

@@ -173,6 +173,13 @@ bool settle_deep(struct settling *s, uint32_t i)
     return n->d_known;
 }
 
+bool cache_failed(struct err *err)
+{
+    if (err->code == ERR_IO)
+        err->code = ERR_CACHE;
+    return false;
+}
+
 bool settle_shallow(struct settling *s, uint32_t i, struct err *err)
 {
     const struct node *node = graph_node(s->graph, (struct node_id){i});
@@ -193,7 +200,7 @@ bool settle_shallow(struct settling *s, uint32_t i, struct err *err)
 
     link.q = n->q; /* the next build finds it by deep key */
     if (!store_put_action(s->store, &link, err))
-        return false;
+        return cache_failed(err);
     n->d = old->d;
     n->d_known = true;
     n->state = NODE_CUTOFF;

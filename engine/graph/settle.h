@@ -69,6 +69,10 @@ uint64_t extent_form(const struct extent *x);
 /* Is that file of the record where it was, with the stamp it had? */
 bool file_stands(const struct settling *s, uint32_t a, uint32_t file, struct arena *arena);
 
+/* False, after a failure of the store: a cache that cannot be read or written is exit 4, whatever
+ * the system said of it (ruling 37). No room stays no room. */
+bool cache_failed(struct err *err);
+
 /* Count states into the report; every needed node has one of the settled states. */
 void settling_count(const struct settling *s, struct build_report *report);
 

@@ -51,7 +51,8 @@ static bool begin_blob(const struct exec *x, struct member *m, struct err *err)
     const bool planes = dtype_is_float(t->dtype) && t->dtype != DTYPE_f64;
 
     return blob_begin(x->s->store, bytes_of(m), planes ? CODEC_planes : CODEC_raw,
-                      dtype_info(t->dtype)->bytes, &m->writer, err);
+                      dtype_info(t->dtype)->bytes, &m->writer, err) ||
+           cache_failed(err);
 }
 
 bool sweep_begin(struct exec *x, struct cluster *c, struct err *err)
@@ -218,7 +219,7 @@ static bool record(struct exec *x, const struct cluster *c, struct member *m, st
                                   .input = in};
 
     FAULT("action_record");
-    const bool ok = store_put_action(x->s->store, &action, err);
+    const bool ok = store_put_action(x->s->store, &action, err) || cache_failed(err);
 
     buf_finish(&text);
     arena_free(arena);
@@ -249,7 +250,7 @@ static bool commit(struct exec *x, struct cluster *c, struct member *m, struct e
         m->writer = NULL;
         FAULT("blob_commit");
         if (!blob_commit(w, d, x->options->durable, err))
-            return false;
+            return cache_failed(err);
         m->blob = true;
     }
     return record(x, c, m, err);

@@ -272,7 +272,7 @@ bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *
         if (m->writer) {
             __atomic_add_fetch(&x->written_bytes, n, __ATOMIC_RELAXED);
             if (!blob_put(m->writer, at(m, &t->slot[i], t->lo), n, err))
-                return false;
+                return cache_failed(err);
         }
     }
     return true;

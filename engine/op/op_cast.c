@@ -21,7 +21,7 @@ static bool cast_infer(struct op_call *call, struct err *err)
 
     if (from != to && !dtype_is_float(to))
         return err_set(err, ERR_TYPE, "cast makes f32, f16, bf16 or f64, not %s%s", dtype_name(to),
-                       dtype_is_block(to) ? "; use quantize" : "");
+                       dtype_info(to)->kind == DTYPE_KIND_BLOCK ? "; use quantize" : "");
     if (from != to && dtype_info(from)->kind == DTYPE_KIND_PLAIN)
         return err_set(err, ERR_TYPE, "cast takes float and quantized types, not %s",
                        dtype_name(from));

@@ -39,8 +39,10 @@ bool op_infer_merge(struct op_call *call, struct err *err)
         const struct tensor *in = &call->in[i];
 
         if (dtype_is_block(in->dtype))
-            return err_set(err, ERR_TYPE, "input %" PRIu32 " is %s: cast it to f32 or bf16 first",
-                           i + 1, dtype_name(in->dtype));
+            return err_set(err, ERR_TYPE, "input %" PRIu32 " is %s%s", i + 1, dtype_name(in->dtype),
+                           dtype_info(in->dtype)->kind == DTYPE_KIND_BLOCK
+                               ? ": cast it to f32 or bf16 first"
+                               : ", which cannot be decoded");
         if (in->dtype != call->in[0].dtype &&
             !(dtype_is_float(in->dtype) && dtype_is_float(call->in[0].dtype)))
             return err_set(err, ERR_TYPE,

@@ -79,15 +79,13 @@ void blob_name(struct digest d, char name[BLOB_NAME])
     snprintf(name, BLOB_NAME, "cas/%.2s/%s", hex, hex + 2);
 }
 
-/* *THERE: a file of its name is, be it whole or damaged. */
-static bool look(const struct store *store, struct digest d, uint64_t size, bool *there)
+bool blob_have(struct store *store, struct digest d, uint64_t size)
 {
     unsigned char bytes[BLOB_HEAD];
     struct blob_head head;
     char name[BLOB_NAME];
     struct stat st;
 
-    *there = false;
     if (store->root < 0)
         return false;
     blob_name(d, name);
@@ -97,26 +95,22 @@ static bool look(const struct store *store, struct digest d, uint64_t size, bool
                       blob_head_get(bytes, &head) && head.raw == size &&
                       head.stored == (uint64_t)st.st_size;
 
-    *there = fd >= 0;
     file_close(fd);
     return have;
 }
 
-bool blob_have(struct store *store, struct digest d, uint64_t size)
-{
-    bool there;
-
-    return look(store, d, size, &there);
-}
-
 bool blob_keep(struct store *store, struct digest d, uint64_t size)
 {
-    bool there;
-    const bool have = look(store, d, size, &there);
+    struct blob_reader *r;
+    struct err err;
 
-    if (there && !have)
+    if (blob_open(store, d, size, &r, &err)) {
+        blob_close(r);
+        return true;
+    }
+    if (err.code == ERR_CACHE)
         blob_quarantine(store, d);
-    return have;
+    return false;
 }
 
 void blob_quarantine(struct store *store, struct digest d)

@@ -129,8 +129,6 @@ enum codec {
 
 /* Is there a blob of that digest and raw size? (a stat and its stored header; not verified) */
 bool blob_have(struct store *store, struct digest d, uint64_t size);
-/* The same, and one that is there with a wrong header or size is quarantined. */
-bool blob_keep(struct store *store, struct digest d, uint64_t size);
 
 struct blob_writer;
 /* Begin a blob of SIZE raw bytes; ELEMENT is the bytes of one element for CODEC_planes. */
@@ -150,6 +148,8 @@ bool blob_open(struct store *store, struct digest d, uint64_t size, struct blob_
 bool blob_read(struct blob_reader *r, void *to, uint64_t offset, size_t n,
                struct err *err) MUST_USE;
 void blob_close(struct blob_reader *r); /* NULL is fine */
+/* Can it be opened? One whose stored form is damaged is quarantined. */
+bool blob_keep(struct store *store, struct digest d, uint64_t size);
 /* Its bytes were not those of its name: move it aside (with a warning); it is gone then. */
 void blob_quarantine(struct store *store, struct digest d);
 

@@ -1,4 +1,4 @@
--- cases.lua convert|merge INDEX: the cases of an index.json as lines of words, for the shell to read
+-- cases.lua convert|merge INDEX: the cases of an index.json as lines of words, for the shell
 --
 -- cases.lua convert INDEX: CASE SOURCE_DIR OUTTYPE SHA256 BYTES of every output
 -- cases.lua merge INDEX: NAME EXACT_MIN ULP_MAX REL_MAX FLIP_MAX of every case

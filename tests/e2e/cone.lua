@@ -1,5 +1,5 @@
--- cone.lua GRAPH FILE TENSOR: how many nodes of the graph (the JSON of `vbuild graph`) are needed
--- by an artifact and made, through any number of steps, from that tensor of that source
+-- cone.lua GRAPH [FILE TENSOR]: how many nodes of the graph (the JSON of `vbuild graph`) are needed
+-- by an artifact; with FILE and TENSOR: and made, in any number of steps, from that source tensor
 local here = arg[0]:match("^(.*)/") or "."
 package.path = here .. "/?.lua;" .. package.path
 local json = require "json"
@@ -20,7 +20,7 @@ for _, n in ipairs(node) do
     cone[n.id] = graph.files[n.file + 1].path == arg[2] and n.name == arg[3]
   else
     for _, k in ipairs(n["in"]) do cone[n.id] = cone[n.id] or cone[k] end
-    if cone[n.id] and needed[n.id] then count = count + 1 end
+    if (cone[n.id] or not arg[2]) and needed[n.id] then count = count + 1 end
   end
 end
 print(count)

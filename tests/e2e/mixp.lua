@@ -14,8 +14,10 @@ local function more(i, n)
   return (i - n // 8) % 3 == 2
 end
 
-local s = { attn_q = "q4_k", attn_output = "q4_k", attn_k = "q5_k", ffn_up = "q5_k", attn_v = "q3_k",
-  ffn_gate = "q3_k" }
+local s = {
+  attn_q = "q4_k", attn_output = "q4_k", attn_k = "q5_k", ffn_up = "q5_k", attn_v = "q3_k",
+  ffn_gate = "q3_k",
+}
 local changes = {
   S = {},
   M = { attn_v = "q4_k", ffn_gate = "q4_k", ffn_down = "q6_k" },

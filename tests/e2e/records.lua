@@ -1,7 +1,7 @@
 -- records.lua LOG: the records of a cache's log, one "OFFSET BYTES TYPE N" line each
 --
--- BYTES with frame and padding, N the bytes of its payload. It ends at the first record that is cut off or is none. What it
--- knows of the form is what engine/store/log.h and inner.h say.
+-- BYTES with frame and padding, N the bytes of its payload. It ends at the first record that is cut
+-- off or is none. What it knows of the form is what engine/store/log.h and inner.h say.
 local types = { "action", "link", "source", "artifact", "fact", "tombstone" }
 
 local file = assert(io.open(arg[1], "rb"))
