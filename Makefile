@@ -70,6 +70,10 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
+# SIMD by file alone; no other file may hold instructions that not every CPU has.
+$(B)/engine/kernel/%_avx2.o: CFLAGS += -mavx2 -mno-fma
+$(B)/engine/kernel/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl
+
 # A unit test links the layers its own layer may include (ARCHITECTURE: layers).
 deps_base   := base
 deps_tensor := tensor base
@@ -99,6 +103,11 @@ $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(fuzz_main) $(fuz
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP -fopenmp,$(CFLAGS)) $(fuzz_flags) -Itests/fuzz \
 		$(filter-out -fopenmp,$(LDFLAGS)) -o $@ $< $(fuzz_main) $(fuzz_libs) $(LDLIBS)
+
+# Million weights per CPU second of every block type and instruction set.
+$(B)/bench/kernels: bench/kernels.c $(foreach l,$(deps_kernel),$(B)/lib$(l).a)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(foreach l,$(deps_kernel),$(B)/lib$(l).a) $(LDLIBS)
 
 units: $(TESTS) ## build every unit test of this MODE
 fuzz: $(FUZZERS) ## build the fuzz targets (MODE=san is the one to run)

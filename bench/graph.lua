@@ -4,7 +4,8 @@ local n, gain = tonumber(option("n", "1000")), tonumber(option("gain", "2"))
 local shape = {
   architectures = { "LlamaForCausalLM" }, torch_dtype = "bfloat16", vocab_size = 32,
   hidden_size = 32, intermediate_size = 32, rms_norm_eps = 1e-5, num_attention_heads = 1,
-  num_key_value_heads = 1, head_dim = 32, rope_theta = 1e4, max_position_embeddings = 64, tie_word_embeddings = true,
+  num_key_value_heads = 1, head_dim = 32, rope_theta = 1e4,
+  max_position_embeddings = 64, tie_word_embeddings = true,
 }
 
 local artifacts = {}

@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/witness.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +28,7 @@ static int64_t in_ns(struct timespec t)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct stamp stamp_of(const struct stat *st)
+struct stamp stamp_of(const struct stat *st)
 {
     return (struct stamp){(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
                           in_ns(st->st_mtim), in_ns(st->st_ctim)};
@@ -36,6 +38,7 @@ bool file_stamp(const char *path, struct stamp *out, struct err *err)
 {
     struct stat st;
 
+    witness_tell(path, false);
     if (stat(path, &st) != 0)
         return err_sys(err, "%s", path);
     *out = stamp_of(&st);
@@ -54,6 +57,7 @@ bool file_stamp_fd(int fd, const char *path, struct stamp *out, struct err *err)
 
 bool file_exists(const char *path)
 {
+    witness_tell(path, false);
     return access(path, F_OK) == 0;
 }
 
@@ -61,12 +65,15 @@ bool file_is_dir(const char *path)
 {
     struct stat st;
 
+    witness_tell(path, false);
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 bool file_open(const char *path, int *fd, struct err *err)
 {
     struct stat st;
+
+    witness_tell(path, false);
     const int got = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (got < 0)
@@ -219,9 +226,11 @@ static int by_bytes(const void *a, const void *b)
 
 bool dir_list(const char *path, struct arena *arena, char ***names, size_t *count, struct err *err)
 {
-    DIR *dir = opendir(path);
     char **list = NULL;
     size_t n = 0;
+
+    witness_tell(path, true);
+    DIR *dir = opendir(path);
 
     if (!dir)
         return err_sys(err, "%s", path);

@@ -14,6 +14,8 @@ struct stamp {
 };
 
 bool stamp_eq(struct stamp a, struct stamp b);
+struct stat;
+struct stamp stamp_of(const struct stat *st);
 bool file_stamp(const char *path, struct stamp *out, struct err *err) MUST_USE; /* follows links */
 bool file_stamp_fd(int fd, const char *path, struct stamp *out, struct err *err) MUST_USE;
 

@@ -18,6 +18,8 @@ static struct {
     struct arena *arena;
     void (*hear)(void *self, bool error, const char *text);
     void *hearer;
+    void (*keep)(void *self, bool warning, const char *text);
+    void *keeper;
 } msg = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void msg_listen(void (*hear)(void *self, bool error, const char *text), void *self)
@@ -25,6 +27,14 @@ void msg_listen(void (*hear)(void *self, bool error, const char *text), void *se
     pthread_mutex_lock(&msg.lock);
     msg.hear = hear;
     msg.hearer = self;
+    pthread_mutex_unlock(&msg.lock);
+}
+
+void msg_keep(void (*keep)(void *self, bool warning, const char *text), void *self)
+{
+    pthread_mutex_lock(&msg.lock);
+    msg.keep = keep;
+    msg.keeper = self;
     pthread_mutex_unlock(&msg.lock);
 }
 
@@ -86,11 +96,29 @@ void msg_warn(const char *fmt, ...)
         put_line("warning: ", "33", text);
         if (msg.hear)
             msg.hear(msg.hearer, false, text);
+        if (msg.keep)
+            msg.keep(msg.keeper, true, text);
     }
     pthread_mutex_unlock(&msg.lock);
 }
 
 void msg_note(const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    pthread_mutex_lock(&msg.lock);
+    if (msg.level >= MSG_NORMAL)
+        put_line("", "", text);
+    if (msg.keep)
+        msg.keep(msg.keeper, false, text);
+    pthread_mutex_unlock(&msg.lock);
+}
+
+void msg_moment(const char *fmt, ...)
 {
     va_list ap;
 

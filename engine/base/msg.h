@@ -20,6 +20,12 @@ uint32_t msg_warnings(void);
  * not print messages itself. */
 void msg_listen(void (*hear)(void *self, bool error, const char *text), void *self);
 
+/* Give each warning and note to KEEP as well, also one that is not printed, so that it can be said
+ * again without what led to it; NULL ends it. KEEP must not print messages itself. */
+void msg_keep(void (*keep)(void *self, bool warning, const char *text), void *self);
+/* A note of the moment (something takes long): never kept. */
+void msg_moment(const char *fmt, ...) PRINTF(1, 2);
+
 /* The one line at the bottom of a terminal; "" clears it. */
 void msg_status(const char *line);
 

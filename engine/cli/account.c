@@ -118,7 +118,7 @@ static void put_count(struct buf *out, uint32_t n, const char *word, bool *any)
 }
 
 /* What ran, what was kept, what moved. */
-static void put_counts(const struct build_report *r, int64_t wall_ns, struct buf *out)
+static void put_counts(const struct summary *r, int64_t wall_ns, struct buf *out)
 {
     char took[32], read[32], written[32];
     bool any = false;
@@ -134,49 +134,47 @@ static void put_counts(const struct build_report *r, int64_t wall_ns, struct buf
                size_text(r->written_bytes, written, sizeof(written)));
 }
 
-static void put_artifact(const struct session *s, uint32_t i, struct buf *out)
+static void put_artifact(const struct summary_artifact *a, struct buf *out)
 {
-    const struct build_artifact *built = &s->report.artifact[i];
-    const struct artifact_size size = artifact_size(s->recipe.graph, &s->recipe.artifact[i]);
     char text[32];
 
-    if (built->failed) {
-        buf_printf(out, "not written: %s\n", built->path);
+    if (a->failed) {
+        buf_printf(out, "not written: %s\n", a->path);
         return;
     }
-    buf_printf(out, "%s %s: %s, ", built->written ? "wrote" : "kept", built->path,
-               size_text(size.file_bytes, text, sizeof(text)));
-    put_bits(out, &size);
+    buf_printf(out, "%s %s: %s, ", a->written ? "wrote" : "kept", a->path,
+               size_text(a->size.file_bytes, text, sizeof(text)));
+    put_bits(out, &a->size);
     buf_text(out, "\n");
 }
 
 /* The artifacts from FIRST on in one line, as many as fit. */
-static void put_rest(const struct session *s, uint32_t first, struct buf *out)
+static void put_rest(const struct summary *s, uint32_t first, struct buf *out)
 {
-    const uint32_t n = s->recipe.nartifact;
+    const uint32_t n = s->nartifact;
     size_t start = out->size;
 
     buf_printf(out, "and %u more:", n - first);
     for (uint32_t i = first; i < n; i++) {
-        const struct build_artifact *built = &s->report.artifact[i];
+        const struct summary_artifact *a = &s->artifact[i];
 
         if (out->size - start > NAMES_MAX) {
             buf_text(out, " ...");
             break;
         }
         buf_printf(out, "%s%s %s", i > first ? ", " : " ",
-                   built->failed    ? "not written"
-                   : built->written ? "wrote"
-                                    : "kept",
-                   built->path);
+                   a->failed    ? "not written"
+                   : a->written ? "wrote"
+                                : "kept",
+                   a->path);
     }
     buf_text(out, "\n");
 }
 
 void account_put(struct session *s, int64_t wall_ns, struct buf *out)
 {
-    const struct build_report *r = &s->report;
-    const uint32_t n = s->recipe.nartifact;
+    const struct summary *r = &s->summary;
+    const uint32_t n = r->nartifact;
     uint32_t changed = 0, lines = 1;
     char took[32];
 
@@ -194,9 +192,9 @@ void account_put(struct session *s, int64_t wall_ns, struct buf *out)
     const uint32_t whole = n <= room ? n : room - 1;
 
     for (uint32_t i = 0; i < whole; i++)
-        put_artifact(s, i, out);
+        put_artifact(&r->artifact[i], out);
     if (whole < n)
-        put_rest(s, whole, out);
+        put_rest(r, whole, out);
 }
 
 void account_reasons(const struct session *s, bool all, struct buf *out)

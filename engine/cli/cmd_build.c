@@ -50,13 +50,12 @@ static void on_artifact(void *self, const struct artifact *a, const char *path, 
     progress_artifact(&w->progress, path, written);
 }
 
-/* Every artifact of the report, once the digests are known. */
+/* Every artifact, once the digests are known. */
 static void tell_artifacts(struct session *s)
 {
-    for (uint32_t i = 0; i < s->recipe.nartifact; i++)
-        if (!s->report.artifact[i].failed)
-            events_artifact(&s->events, s->recipe.graph, &s->recipe.artifact[i],
-                            &s->report.artifact[i]);
+    for (uint32_t i = 0; i < s->summary.nartifact; i++)
+        if (!s->summary.artifact[i].failed)
+            events_artifact(&s->events, &s->summary.artifact[i]);
 }
 
 static int end_build(struct session *s, bool ok, const struct err *err, int64_t wall_ns)
@@ -81,7 +80,7 @@ static int end_build(struct session *s, bool ok, const struct err *err, int64_t 
                ok                         ? "ok"
                : err->code == ERR_STOPPED ? "interrupted"
                                           : "failed",
-               &s->recipe, &s->report);
+               &s->summary);
     return code;
 }
 
@@ -101,13 +100,16 @@ static int run(struct session *s, struct err *err)
 
     in_build = false;
     progress_finish(&watcher.progress);
-    s->reported = true;
+    session_reported(s);
+    if (ok)
+        snapshot_save(s);
     return end_build(s, ok, err, clock_ns() - started);
 }
 
 int cmd_build(const struct options *options)
 {
     struct session session;
+    const int64_t started = clock_ns();
     struct err err;
     int code;
 
@@ -116,7 +118,11 @@ int cmd_build(const struct options *options)
     if (options->quiet)
         say_nothing();
     catch_signals();
-    if (session_open(&session, options, &err) && session_write(&session, &err))
+    const bool begun = session_begin(&session, options, &err);
+
+    if (begun && snapshot_stands(&session))
+        code = end_build(&session, true, &err, clock_ns() - started);
+    else if (begun && session_evaluate(&session, &err) && session_write(&session, &err))
         code = run(&session, &err);
     else
         code = session_fail(&session, &err, false);

@@ -70,6 +70,7 @@ int cmd_explain(const struct options *options)
     if (session_open(&s, options, &err) &&
         build_plan(s.recipe.graph, s.recipe.artifact, s.recipe.nartifact, s.store, &s.build,
                    &s.report, &err)) {
+        session_reported(&s);
         if (s.events.to) {
             put_all_json(&s, &text);
             fwrite(text.data, 1, text.size, s.events.to);
@@ -77,7 +78,7 @@ int cmd_explain(const struct options *options)
             put_text(&s, &text);
             say_bytes(text.data, text.size);
         }
-        events_end(&s.events, "planned", &s.recipe, &s.report);
+        events_end(&s.events, "planned", &s.summary);
     } else {
         code = session_fail(&s, &err, false);
     }

@@ -16,12 +16,12 @@ static void put_counts(const struct build_report *r, struct buf *out)
 static void put_plan(struct session *s, struct buf *out)
 {
     put_counts(&s->report, out);
-    for (uint32_t i = 0; i < s->recipe.nartifact; i++) {
-        const struct artifact_size size = artifact_size(s->recipe.graph, &s->recipe.artifact[i]);
+    for (uint32_t i = 0; i < s->summary.nartifact; i++) {
+        const struct summary_artifact *a = &s->summary.artifact[i];
 
-        buf_printf(out, "%s: %llu bytes, %u tensors; ", s->report.artifact[i].path,
-                   (unsigned long long)size.file_bytes, size.tensors);
-        put_bits(out, &size);
+        buf_printf(out, "%s: %llu bytes, %u tensors; ", a->path,
+                   (unsigned long long)a->size.file_bytes, a->size.tensors);
+        put_bits(out, &a->size);
         buf_text(out, "\n");
     }
     if (s->options->explain)
@@ -38,9 +38,10 @@ int cmd_plan(const struct options *options)
     if (session_open(&s, options, &err) &&
         build_plan(s.recipe.graph, s.recipe.artifact, s.recipe.nartifact, s.store, &s.build,
                    &s.report, &err)) {
+        session_reported(&s);
         put_plan(&s, &text);
         say_bytes(text.data, text.size);
-        events_end(&s.events, "planned", &s.recipe, &s.report);
+        events_end(&s.events, "planned", &s.summary);
     } else {
         code = session_fail(&s, &err, false);
     }

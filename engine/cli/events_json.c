@@ -76,32 +76,28 @@ void events_start(struct events_json *e, const char *recipe, const struct build_
     put_line(e, &line);
 }
 
-static void put_artifact(struct buf *line, const struct graph *graph, const struct artifact *a,
-                         const struct build_artifact *built)
+static void put_artifact(struct buf *line, const struct summary_artifact *a)
 {
-    const struct artifact_size size = artifact_size(graph, a);
-
     json_word(line, "name", a->name);
-    json_word(line, "path", built->path ? built->path : "");
-    json_u64_put(line, "bytes", size.file_bytes);
-    json_f64_put(line, "bpw", size.bpw);
-    json_digest(line, "digest", built->digest);
-    json_u64_put(line, "tensor_bytes", size.tensor_bytes);
-    json_f64_put(line, "bpw_quantized", size.bpw_quantized);
+    json_word(line, "path", a->path);
+    json_u64_put(line, "bytes", a->size.file_bytes);
+    json_f64_put(line, "bpw", a->size.bpw);
+    json_digest(line, "digest", a->digest);
+    json_u64_put(line, "tensor_bytes", a->size.tensor_bytes);
+    json_f64_put(line, "bpw_quantized", a->size.bpw_quantized);
 }
 
-void events_artifact(struct events_json *e, const struct graph *graph, const struct artifact *a,
-                     const struct build_artifact *built)
+void events_artifact(struct events_json *e, const struct summary_artifact *artifact)
 {
     struct buf line = {0};
 
     if (!e->to)
         return;
     begin(e, &line, "artifact");
-    put_artifact(&line, graph, a, built);
-    json_word(&line, "kind", a->kind);
-    json_word(&line, "variant", a->variant ? a->variant : "");
-    json_flag(&line, "written", built->written);
+    put_artifact(&line, artifact);
+    json_word(&line, "kind", artifact->kind);
+    json_word(&line, "variant", artifact->variant);
+    json_flag(&line, "written", artifact->written);
     put_line(e, &line);
 }
 
@@ -114,11 +110,10 @@ void events_message(struct events_json *e, const char *kind, const char *text)
     put_line(e, &line);
 }
 
-void events_end(struct events_json *e, const char *status, const struct recipe *recipe,
-                const struct build_report *report)
+void events_end(struct events_json *e, const char *status, const struct summary *summary)
 {
-    static const struct build_report nothing;
-    const struct build_report *r = report ? report : &nothing;
+    static const struct summary nothing;
+    const struct summary *r = summary ? summary : &nothing;
     struct buf line = {0};
 
     buf_text(&line, "{");
@@ -133,6 +128,8 @@ void events_end(struct events_json *e, const char *status, const struct recipe *
     json_u64_put(&line, "failed", r->failed);
     if (r->unknown) /* of a plan whose sources nobody hashed yet */
         json_u64_put(&line, "unknown", r->unknown);
+    if (r->snapshot)
+        json_flag(&line, "snapshot", true);
     json_u64_put(&line, "read_bytes", r->read_bytes);
     json_u64_put(&line, "written_bytes", r->written_bytes);
     json_u64_put(&line, "wall_ms", (uint64_t)(clock_ns() - e->started_ns) / 1000000);
@@ -140,12 +137,12 @@ void events_end(struct events_json *e, const char *status, const struct recipe *
     json_u64_put(&line, "peak_rss_bytes", peak_rss_bytes());
     json_key(&line, "artifacts");
     buf_text(&line, "[");
-    for (uint32_t i = 0; recipe && r->artifact && i < recipe->nartifact; i++) {
+    for (uint32_t i = 0; i < r->nartifact; i++) {
         if (r->artifact[i].failed)
             continue;
         json_comma(&line);
         buf_text(&line, "{");
-        put_artifact(&line, recipe->graph, &recipe->artifact[i], &r->artifact[i]);
+        put_artifact(&line, &r->artifact[i]);
         buf_text(&line, "}");
     }
     buf_text(&line, "]");

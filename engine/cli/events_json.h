@@ -5,8 +5,7 @@
 #ifndef CLI_EVENTS_JSON_H
 #define CLI_EVENTS_JSON_H
 
-#include "graph/build.h"
-#include "lua/recipe.h"
+#include "cli/summary.h"
 
 #include <stdio.h>
 
@@ -22,11 +21,9 @@ bool events_open(struct events_json *e, const char *path, struct err *err) MUST_
 bool events_close(struct events_json *e, struct err *err) MUST_USE;
 
 void events_start(struct events_json *e, const char *recipe, const struct build_options *options);
-void events_artifact(struct events_json *e, const struct graph *graph, const struct artifact *a,
-                     const struct build_artifact *built);
+void events_artifact(struct events_json *e, const struct summary_artifact *artifact);
 void events_message(struct events_json *e, const char *kind, const char *text);
-/* RECIPE and REPORT are NULL when it ended before there was one. */
-void events_end(struct events_json *e, const char *status, const struct recipe *recipe,
-                const struct build_report *report);
+/* SUMMARY is NULL when it ended before there was one. */
+void events_end(struct events_json *e, const char *status, const struct summary *summary);
 
 #endif

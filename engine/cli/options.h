@@ -30,7 +30,7 @@ struct options {
     uint32_t ndefine;
     uint64_t progress, color; /* enum progress_mode, enum when */
     uint64_t verbose;
-    bool quiet, keep_going, dry_run, force, explain, durable, help, version;
+    bool quiet, keep_going, dry_run, force, explain, durable, no_snapshot, help, version;
 };
 
 struct command {

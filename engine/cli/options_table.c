@@ -66,6 +66,8 @@ const struct option option_table[OPTIONS_COUNT] = {
      "colors in messages; auto: on a terminal"},
     {0, "durable", NULL, OPTION_FLAG, FIELD(durable), BUILD, NULL,
      "force results to the disk before they are believed (for power cuts)"},
+    {0, "no-snapshot", NULL, OPTION_FLAG, FIELD(no_snapshot), BUILD, NULL,
+     "evaluate the recipe even where nothing it depends on has changed"},
     {0, "version", NULL, OPTION_FLAG, FIELD(version), ALL, NULL, "print the version"},
     {'h', "help", NULL, OPTION_FLAG, FIELD(help), ALL, NULL, "print this help"},
 };

@@ -60,7 +60,7 @@ static bool open_store(struct session *s, enum store_mode mode, struct err *err)
     return false;
 }
 
-bool session_open(struct session *s, const struct options *options, struct err *err)
+bool session_begin(struct session *s, const struct options *options, struct err *err)
 {
     *s = (struct session){.options = options, .arena = arena_new()};
     /* before the workspace: the path of --json is the working directory's */
@@ -70,20 +70,32 @@ bool session_open(struct session *s, const struct options *options, struct err *
         return false;
     s->build = settings(options, &s->ws);
     events_start(&s->events, s->ws.recipe, &s->build);
+    return true;
+}
+
+bool session_evaluate(struct session *s, struct err *err)
+{
     if (!open_store(s, STORE_READ, err))
         return false;
     const struct recipe_options want = {
-        .define = options->define,
-        .ndefine = options->ndefine,
+        .define = s->options->define,
+        .ndefine = s->options->ndefine,
         .variant = s->ws.variant,
         .nvariant = s->ws.nvariant,
         .store = s->store,
     };
 
+    snapshot_watch(s);
     s->evaluated = recipe_open(&s->recipe, s->ws.recipe, &want, err);
     for (uint32_t i = 0; s->evaluated && i < s->recipe.nnote; i++)
         msg_note("%s", s->recipe.note[i]);
+    snapshot_watched(s);
     return s->evaluated;
+}
+
+bool session_open(struct session *s, const struct options *options, struct err *err)
+{
+    return session_begin(s, options, err) && session_evaluate(s, err);
 }
 
 bool session_write(struct session *s, struct err *err)
@@ -95,13 +107,15 @@ bool session_write(struct session *s, struct err *err)
     return open_store(s, STORE_WRITE, err);
 }
 
+void session_reported(struct session *s)
+{
+    s->summary = summary_of(&s->recipe, &s->report);
+}
+
 int session_fail(struct session *s, const struct err *err, bool running)
 {
-    const struct recipe *recipe = s->evaluated ? &s->recipe : NULL;
-
     msg_error("%s", err->text);
-    events_end(&s->events, err->code == ERR_STOPPED ? "interrupted" : "failed", recipe,
-               s->reported ? &s->report : NULL);
+    events_end(&s->events, err->code == ERR_STOPPED ? "interrupted" : "failed", &s->summary);
     return err_exit(err->code, running);
 }
 

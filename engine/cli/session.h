@@ -6,6 +6,7 @@
 #define CLI_SESSION_H
 
 #include "cli/events_json.h"
+#include "cli/snapshot.h"
 #include "cli/workspace.h"
 
 struct session {
@@ -18,13 +19,19 @@ struct session {
     bool evaluated; /* recipe is there */
     struct build_options build;
     struct build_report report;
-    bool reported; /* report is filled */
+    struct summary summary; /* of the report, or of a snapshot; empty before */
+    struct snapshot snapshot;
 };
 
-/* All of it; says what the recipe wants said. On failure call session_fail, then finish. */
+/* Events and workspace; then the store and the recipe, whose notes are said; or both at once. On
+ * failure call session_fail, then finish. */
+bool session_begin(struct session *s, const struct options *options, struct err *err) MUST_USE;
+bool session_evaluate(struct session *s, struct err *err) MUST_USE;
 bool session_open(struct session *s, const struct options *options, struct err *err) MUST_USE;
 bool session_write(struct session *s, struct err *err) MUST_USE;
 
+/* The report is filled: sum it up. */
+void session_reported(struct session *s);
 /* Say that it failed, end the events, and the exit code; RUNNING as err_exit. */
 int session_fail(struct session *s, const struct err *err, bool running);
 /* Close everything; CODE, or what writing the last bytes made of it. */

@@ -198,7 +198,7 @@ static char *expand(const char *text, struct arena *arena)
     return copy;
 }
 
-static char *cache_dir(struct arena *arena)
+char *hub_folder(struct arena *arena)
 {
     const char *cache = env("HF_HUB_CACHE") ? env("HF_HUB_CACHE") : env("HUGGINGFACE_HUB_CACHE");
 
@@ -278,7 +278,7 @@ bool hub_resolve(const char *uri, struct arena *arena, char **dir, struct err *e
 
     if (!parse(uri, arena, &name, err))
         return false;
-    const char *repo = repo_dir(cache_dir(arena), name.id, arena);
+    const char *repo = repo_dir(hub_folder(arena), name.id, arena);
     char *commit = name.revision;
 
     looked[n++] = repo;

@@ -4,10 +4,13 @@
 #ifndef FORMAT_HUB_H
 #define FORMAT_HUB_H
 
-#include "base/cc.h"
+#include "base/arena.h"
 
 /* True when TEXT reads as "ORG/NAME" of the hub: one slash, each part 1 to 96 characters of
  * [A-Za-z0-9_.-], first and last of [A-Za-z0-9_], no "--" or "..", not ending in ".git". */
 bool hub_is_id(const char *text);
+
+/* The folder of what was downloaded: all that hub_resolve takes from the environment. */
+char *hub_folder(struct arena *arena);
 
 #endif

@@ -19,6 +19,11 @@
 #undef KERNEL_BLOCK
 #undef KERNEL_PLAIN
 
+#if CPU_X86
+/* Those of lanes_avx2.c and lanes_avx512.c; NULL where there is none. */
+extern const struct kernel *const kernels_avx2[DTYPE_COUNT], *const kernels_avx512[DTYPE_COUNT];
+#endif
+
 static inline uint16_t block_u16(const uint8_t at[2])
 {
     return (uint16_t)(at[0] | at[1] << 8);

@@ -1,22 +1,9 @@
-/* kernel.c - which code serves which dtype, chosen once by CPU and VBUILD_ISA */
+/* kernel.c - which code serves which dtype, chosen once by CPU and VBUILD_ISA (cpu.c) */
 #include "kernel/kernel.h"
 
 #include "base/exact.h"
 #include "kernel/block.h"
-
-#include <stdlib.h>
-
-/* One instruction set: its kernels by dtype. Where it has none of its own the scalar one serves. */
-struct isa {
-    const char *name;
-    bool (*runs)(void); /* on this CPU */
-    const struct kernel *const *kernels;
-};
-
-static bool always(void)
-{
-    return true;
-}
+#include "kernel/cpu.h"
 
 static const struct kernel *const scalar[DTYPE_COUNT] = {
 #define KERNEL_FLOAT(name) [DTYPE_##name] = &kernel_##name,
@@ -27,44 +14,30 @@ static const struct kernel *const scalar[DTYPE_COUNT] = {
 #undef DTYPE
 };
 
-/* Best last. */
-static const struct isa isas[] = {{"scalar", always, scalar}};
+/* Where a set has no kernel of its own the scalar one serves. */
+static const struct kernel *const *const tables[CPU_ISAS] = {
+    [CPU_SCALAR] = scalar,
+#if CPU_X86
+    [CPU_AVX2] = kernels_avx2,
+    [CPU_AVX512] = kernels_avx512,
+#endif
+};
 
-/* The set that VBUILD_ISA names, if this CPU runs it; else the best that it runs. */
-static const struct isa *choose(void)
+const struct kernel *kernel_in(enum cpu_isa isa, enum dtype dtype)
 {
-    const char *forced = getenv("VBUILD_ISA");
-    const struct isa *best = &isas[0];
-
-    for (size_t i = 0; i < countof(isas); i++)
-        if (isas[i].runs()) {
-            best = &isas[i];
-            if (forced && strcmp(forced, best->name) == 0)
-                break;
-        }
-    return best;
-}
-
-/* Threads that race here all store the same pointer. */
-static const struct isa *isa(void)
-{
-    static const struct isa *_Atomic chosen;
-
-    if (!chosen)
-        chosen = choose();
-    return chosen;
-}
-
-const struct kernel *kernel_of(enum dtype dtype)
-{
-    const struct kernel *own = isa()->kernels[dtype];
+    const struct kernel *own = tables[isa] ? tables[isa][dtype] : NULL;
 
     return own ? own : scalar[dtype];
 }
 
+const struct kernel *kernel_of(enum dtype dtype)
+{
+    return kernel_in(cpu_isa(), dtype);
+}
+
 const char *kernel_isa(void)
 {
-    return isa()->name;
+    return cpu_isa_name(cpu_isa());
 }
 
 enum { CHUNK = 256 };

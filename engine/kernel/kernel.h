@@ -1,11 +1,12 @@
 /* kernel.h - pure arithmetic over rows: no files, no allocation, no failure
  *
  * Bytes depend on inputs only. Scalar code is the definition; a SIMD variant is the same
- * signature in NAME_avx2.c or NAME_avx512.c with equal bytes, chosen once at start
- * (VBUILD_ISA=scalar|avx2|avx512 forces one). */
+ * signature in lanes_avx2.c or lanes_avx512.c with equal bytes, chosen once at start
+ * (VBUILD_ISA=scalar|avx2|avx512 forces one, cpu.h). */
 #ifndef KERNEL_KERNEL_H
 #define KERNEL_KERNEL_H
 
+#include "kernel/cpu.h"
 #include "tensor/dtype.h"
 
 /* How one dtype is coded. Every FLOAT and BLOCK row of dtype.def has one: kernel_NAME. */
@@ -22,6 +23,8 @@ struct kernel {
 
 /* NULL for PLAIN dtypes. */
 const struct kernel *kernel_of(enum dtype dtype);
+/* The same for one instruction set, which this CPU must run to call it (tests, benchmarks). */
+const struct kernel *kernel_in(enum cpu_isa isa, enum dtype dtype);
 /* The instruction set in use: "scalar", "avx2" or "avx512". */
 const char *kernel_isa(void);
 

@@ -144,8 +144,8 @@ static void *watch(void *self)
 
     pthread_mutex_lock(&box->lock);
     if (box->note_s < box->stop_s && !wait_end(box, box->note_s)) {
-        msg_note("still evaluating %s:%d", box->nchunk ? box->chunk[0].path : "the recipe",
-                 atomic_load(&box->now_line));
+        msg_moment("still evaluating %s:%d", box->nchunk ? box->chunk[0].path : "the recipe",
+                   atomic_load(&box->now_line));
         wait_end(box, box->stop_s - box->note_s);
     } else {
         wait_end(box, box->stop_s);

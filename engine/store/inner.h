@@ -67,6 +67,10 @@ struct store {
     uint64_t fine_dev;                             /* on this device */
 };
 
+/* store.c: what FORMAT says: "vbuild-cache N\n" and nothing else is N; else 0. */
+enum { FORMAT_NUMBER = 1, FORMAT_LIMIT = 64 };
+uint32_t format_number(const char *text, size_t n);
+
 /* store.c: begin a record of TYPE in REC (reused), append it and index it. Under the mutex. */
 void record_begin(struct buf *rec, enum record_type type, uint8_t flags);
 bool record_append(struct store *store, struct buf *rec, struct err *err) MUST_USE;

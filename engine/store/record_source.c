@@ -250,6 +250,15 @@ static bool is_clear(struct store *store, struct stamp stamp, int64_t started)
     return !__builtin_add_overflow(changed, fine ? 0 : coarse_margin_ns, &until) && until < started;
 }
 
+bool store_clear(struct store *store, struct stamp stamp, int64_t started)
+{
+    pthread_mutex_lock(&store->mutex);
+    const bool clear = is_clear(store, stamp, started);
+
+    pthread_mutex_unlock(&store->mutex);
+    return clear;
+}
+
 static void put_stamp(struct buf *rec, struct stamp stamp, int64_t started, bool clear)
 {
     record_begin(rec, RECORD_SOURCE, clear ? SOURCE_CLEAR : 0);

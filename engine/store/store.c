@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FORMAT_NUMBER = 1, FORMAT_LIMIT = 64 };
 static const char format_text[] = "vbuild-cache 1\n";
 
 /* ---- records --------------------------------------------------------------------------- */
@@ -121,8 +120,7 @@ void store_temp(struct store *store, char name[TEMP_NAME])
 
 /* ---- opening --------------------------------------------------------------------------- */
 
-/* "vbuild-cache N\n" and nothing else: N, or 0. */
-static uint32_t format_number(const char *text, size_t n)
+uint32_t format_number(const char *text, size_t n)
 {
     static const char start[] = "vbuild-cache ";
     const size_t at = sizeof(start) - 1;
@@ -337,4 +335,9 @@ bool store_close(struct store *store, bool durable, struct err *err)
 const char *store_dir(const struct store *store)
 {
     return store->dir;
+}
+
+const char *store_log(const struct store *store)
+{
+    return store->log_path;
 }

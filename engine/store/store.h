@@ -4,6 +4,7 @@
  *   FORMAT          "vbuild-cache 1\n"; a newer number is ERR_CACHE with what to do
  *   lock            held while a build runs; the next one waits with one line
  *   log             append-only records, each with its checksum; the last one of a key wins
+ *   last/xx         snapshots: what a build that had nothing to do would find
  *   cas/xx/REST     blobs in stored form, mode 0444, named by the digest of their raw bytes
  *   tmp/            unfinished writes; those of dead processes are swept at start
  *   quarantine/     damaged blobs, kept for a look
@@ -13,6 +14,7 @@
 #define STORE_STORE_H
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -83,6 +85,10 @@ enum source_trust store_source(struct store *store, const char *path, struct sta
 bool store_put_source(struct store *store, const char *path, struct stamp stamp, int64_t started,
                       const struct source_digest *digest, size_t n, struct err *err) MUST_USE;
 
+/* Is there a clear margin between STAMP and STARTED (wall_ns), so that a change of the file since
+ * STARTED has another stamp? For a store that may be written. */
+bool store_clear(struct store *store, struct stamp stamp, int64_t started);
+
 /* ---- artifacts: what was written where --------------------------------------------------- */
 
 struct artifact_entry {
@@ -118,6 +124,16 @@ bool store_fact(struct store *store, struct digest key, struct arena *arena, cha
                 size_t *n); /* false: not there */
 bool store_put_fact(struct store *store, struct digest key, const void *bytes, size_t n,
                     struct err *err) MUST_USE;
+
+/* ---- snapshots: bytes by a key of the caller's, found without walking the log ------------- */
+
+/* What was put under KEY in the cache DIR, in ARENA. False when it is not there or damaged, and
+ * when DIR is no cache of this version. Takes no lock. A later key may take a key's place. */
+bool snapshot_get(const char *dir, struct digest key, struct arena *arena, struct bytes *out);
+bool snapshot_put(struct store *store, struct digest key, const void *bytes, size_t n,
+                  struct err *err) MUST_USE;
+/* The path of the log: whoever trusts a snapshot must find it as it was. */
+const char *store_log(const struct store *store);
 
 /* ---- blobs ------------------------------------------------------------------------------- */
 

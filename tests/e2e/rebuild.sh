@@ -223,7 +223,8 @@ changes() {
             echo "\"path\":\"$path\",\"bytes\":$bytes"
         done)"
 }
-changes a_merge_parameter 95 r.lua -D t=0.4
+# 38 merges; S of them; of L what neither python gives (6) nor S has (9 norms, 4 attn_v).
+changes a_merge_parameter $((38 + 38 + 38 - 6 - 9 - 4)) r.lua -D t=0.4
 explains param "output_norm.weight (and 37 more): param t: 0.3 -> 0.4 (r.lua:3)"
 changes a_type 4 r.lua -D t=0.4 -D v=q5_k
 explains type "blk.0.attn_v.weight (and 3 more): param type: q6_k -> q5_k (r.lua:9)"
@@ -231,11 +232,11 @@ sed 's/^  folder/  N      = gguf { quantize { prose, S } },\n  folder/' r.lua >r
 changes a_new_variant 38 r2.lua -D t=0.4 -D v=q5_k
 explains new "output_norm.weight (and 37 more): new in this artifact (r2.lua:11)"
 sed 's/merge.slerp { base, prose,/merge.linear { base, prose,/; s/t = option("t", 0.3)/weight = 0.5/' r.lua >r3.lua
-changes another_op 95 r3.lua -D v=q5_k
+changes another_op $((38 + 38 + 38 - 6 - 9)) r3.lua -D v=q5_k
 explains op "output_norm.weight (and 37 more): op: merge_slerp -> merge_linear (r3.lua:3)"
 sed 's/merge.slerp { base, prose,/merge.slerp { base, python,/' r.lua >r4.lua
 vb r.lua -q
-changes another_input 95 r4.lua
+changes another_input $((38 + 38 + 38 - 6 - 9 - 4)) r4.lua
 explains input "output_norm.weight: input: models/prose/model.safetensors: model.norm.weight -> \
 models/python/model.safetensors: model.norm.weight (r4.lua:3)"
 

@@ -56,8 +56,7 @@ build first
 want=$files
 want_digests=$digests
 same first_build_succeeds "0 0" "${want% *}"
-same first_build_has_eight_artifacts 8 "$(find outputs "$scratch/first/outputs" -maxdepth 1 \
-    -name '*.manifest.json' | sort -u | sed 's|.*/||' | sort -u | wc -l | tr -d ' ')"
+same first_build_has_eight_artifacts 8 "$(find outputs -name '*.manifest.json' | wc -l | tr -d ' ')"
 for j in 1 2 7; do equal "threads_$j" -j $j; done
 for m in 1M 64M 2G; do equal "memory_$m" --mem $m; done
 equal memory_1M_threads_7 --mem 1M -j 7
@@ -72,9 +71,10 @@ export TZ LANG
 equal time_zone_and_language
 unset TZ LANG
 LC_ALL=C
+mask=$(umask)
 umask 077
 equal umask_077
-umask 022
+umask "$mask"
 export VBUILD_ISA=scalar
 equal scalar
 unset VBUILD_ISA
@@ -136,10 +136,10 @@ for j in 2 7; do
         ulimit -v "$limit" && vb large.lua --mem 64M -j $j
         exit "$code"
     )
-    same "large_tensors_in_200_MiB_with_$j threads" "0 $want" "$? $(digest outputs)"
+    same "large_tensors_in_200_MiB_with_${j}_threads" "0 $want" "$? $(digest outputs)"
     rss=$(of peak_rss_bytes)
     echo "   in 200 MiB with $j threads: $(of cpu_ms) ms of CPU, peak $rss bytes"
-    ok "peak_memory_with_$j threads is below 300 MiB" [ "$rss" -lt $((300 << 20)) ]
+    ok "peak_memory_with_${j}_threads_is_below_300_MiB" [ "$rss" -lt $((300 << 20)) ]
 done
 
 finish

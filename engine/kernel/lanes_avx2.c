@@ -1,0 +1,7 @@
+/* lanes_avx2.c - the block encoders, 8 lanes wide */
+#include "kernel/cpu.h"
+#include "kernel/lanes_kernels.h"
+
+#if CPU_X86
+const struct kernel *const kernels_avx2[DTYPE_COUNT] = LANES_TABLE;
+#endif
