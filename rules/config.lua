@@ -395,15 +395,13 @@ function m.from_kv(kv, tied)
   return cfg
 end
 
-local function json_number(value)
+--- A number as JSON: the shortest digits that read back as it; floats keep a point or exponent.
+function m.number(value)
   if math.type(value) == "integer" then return tostring(value) end
-  local text = ("%.17g"):format(value)
-  for digits = 1, 16 do
-    local short = ("%%.%dg"):format(digits):format(value)
-    if tonumber(short) == value then
-      text = short
-      break
-    end
+  local text
+  for digits = 15, 17 do
+    text = ("%%.%dg"):format(digits):format(value)
+    if tonumber(text) == value then break end
   end
   return text:find("[.e]") and text or text .. ".0"
 end
@@ -431,19 +429,19 @@ function m.text(cfg, dtype)
   whole("num_hidden_layers", cfg.layers)
   whole("num_key_value_heads", cfg.kv_heads)
   whole("pad_token_id", cfg.pad_token_id)
-  put("rms_norm_eps", json_number(cfg.rms_norm_eps))
+  put("rms_norm_eps", m.number(cfg.rms_norm_eps))
   local rope = cfg.rope
   if rope.type == "default" then
     put("rope_scaling", "null")
   else
-    local parts = { ('"factor": %s'):format(json_number(rope.factor)) }
+    local parts = { ('"factor": %s'):format(m.number(rope.factor)) }
     if rope.original then
       parts[2] = ('"original_max_position_embeddings": %d'):format(rope.original)
     end
     parts[#parts + 1] = ('"rope_type": %s'):format(engine.json_string(rope.type))
     put("rope_scaling", "{\n    " .. table.concat(parts, ",\n    ") .. "\n  }")
   end
-  put("rope_theta", json_number(rope.theta))
+  put("rope_theta", m.number(rope.theta))
   whole("tie_word_embeddings", tostring(cfg.tie_word_embeddings))
   whole("vocab_size", cfg.vocab)
   return "{\n" .. table.concat(lines, ",\n") .. "\n}\n"

@@ -157,13 +157,14 @@ end
 
 --- The architecture of a config's text: its table or nil, and its name.
 local function arch_of(text, where)
-  local cfg = engine.json(text)
-  if type(cfg) ~= "table" then check.fail("%s: config.json is no JSON object", where) end
+  local ok, cfg = pcall(engine.json, text)
+  if not ok then check.fail("%s: %s", where, tostring(cfg)) end
+  if type(cfg) ~= "table" then check.fail("%s is no JSON object", where) end
   local inner = type(cfg.text_config) == "table" and cfg.text_config or cfg
   local list = inner.architectures or cfg.architectures
   local class = type(list) == "table" and list[1] or nil
   if type(class) ~= "string" then
-    check.fail("%s: config.json names no architecture (\"architectures\": [...])", where)
+    check.fail("%s names no architecture (\"architectures\": [...])", where)
   end
   local found = arch.of_class(class)
   return found, found and found.name or class
@@ -191,7 +192,7 @@ end
 local function open_hf(data, opened, path)
   local dir = opened.dir or opened.path:match("^(.*)/[^/]*$") or "."
   data.card = hf_card(dir, data.name)
-  if data.card.config then data.arch, data.arch_name = arch_of(data.card.config, path) end
+  if data.card.config then data.arch, data.arch_name = arch_of(data.card.config, dir .. "/config.json") end
   from_hf(data, opened)
 end
 
@@ -234,8 +235,8 @@ end
 
 local function json_of(value)
   local kind = math.type(value) or type(value)
-  if kind == "integer" or kind == "boolean" then return tostring(value) end
-  if kind == "float" then return ("%.17g"):format(value) end
+  if kind == "boolean" then return tostring(value) end
+  if kind == "integer" or kind == "float" then return config.number(value) end
   if kind == "string" then return engine.json_string(value) end
   if kind ~= "table" then check.fail("synthetic: the config holds %s", check.kind(value)) end
   local parts = {}
@@ -282,7 +283,7 @@ function m.synthetic(word, args)
   local text = config_text(frozen_config)
   local name = options.name or "synthetic"
   local data = { name = name, card = { kind = "synthetic", config = text, label = name } }
-  data.arch, data.arch_name = arch_of(text, "synthetic")
+  data.arch, data.arch_name = arch_of(text, "synthetic: 'config'")
   model.structured("synthetic", data)
   local cfg = model.config(data)
   local dtype, seed = dtype_of(text), options.seed or 0
