@@ -137,6 +137,12 @@ docs: vbuild ## write the generated pages again (docs/, and the output shown in 
 	lua5.4 tests/lint/docs.lua --write
 	lua5.4 tests/e2e/pages.lua --write
 
+peers: ## install the real peers, once: mergekit, torch, transformers, llama.cpp's tools
+	@tests/peers/install.sh
+
+test-peers: $(B)/vbuild ## the checks against them; make test needs none of them
+	@VBUILD=$(B)/vbuild tests/peers/run.sh
+
 bench: vbuild ## speed against the real peers (ninja from Debian)
 	@bench/run.sh
 
@@ -146,5 +152,5 @@ install: vbuild ## into PREFIX (/usr/local)
 clean: ## remove what make made
 	rm -rf build vbuild
 
-.PHONY: all help units fuzz deps deps-test demo test lint docs bench install clean
+.PHONY: all help units fuzz deps deps-test demo test lint docs peers test-peers bench install clean
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

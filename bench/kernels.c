@@ -79,15 +79,6 @@ static bool named(enum dtype dtype, int argc, char **argv)
     return argc < 2;
 }
 
-/* Encoding of the others does not look at column weights. */
-static bool weighs(enum dtype dtype)
-{
-    const char *name = dtype_name(dtype);
-
-    return strcmp(name, "q8_0") != 0 && strcmp(name, "q1_0") != 0 && strcmp(name, "q2_0") != 0 &&
-           strncmp(name, "tq", 2) != 0 && strstr(name, "fp4") == NULL;
-}
-
 int main(int argc, char **argv)
 {
     for (int i = 0; i < CELLS; i++)
@@ -99,7 +90,7 @@ int main(int argc, char **argv)
         if (dtype_is_block((enum dtype)i) && kernel_in(CPU_SCALAR, (enum dtype)i) &&
             named((enum dtype)i, argc, argv)) {
             line((enum dtype)i, NULL);
-            if (weighs((enum dtype)i))
+            if (dtype_info((enum dtype)i)->weighted)
                 line((enum dtype)i, w);
         }
     return 0;

@@ -25,8 +25,8 @@ local function check_expect(word, expect)
   local known = { bytes = true, bpw = true, bpw_quantized = true }
   for key, item in pairs(expect or {}) do
     if not known[key] then
-      check.fail("%s: expect: unknown key '%s'%s", word, tostring(key),
-        check.hint(tostring(key), keys))
+      check.fail("%s: expect: unknown key '%s'%s; it takes %s", word, tostring(key),
+        check.hint(tostring(key), keys), table.concat(keys, ", "))
     end
     local number = key == "bytes" and check.bytes(item) or key ~= "bytes" and item
     if type(number) ~= "number" then
@@ -150,7 +150,7 @@ local function plan_gguf(data, options, extra)
     local order = quantized and quantize_order(data, extra)
       or convert.order(data, "reference", extra)
     for i, t in ipairs(order) do order[i] = settle(data, t) end
-    return order, quantized and file_type_of(order) or nil, quantized
+    return order, quantized and (data.file_type or file_type_of(order)) or nil, quantized
   end
   local types, file_type, warnings = convert.types(data, options.outtype or "auto", extra)
   warn_all(warnings)
@@ -174,8 +174,7 @@ end
 local function make_gguf(art, name)
   local data, options = art.data, art.options
   if not data.arch and data.card.kind ~= "gguf" then
-    check.fail("gguf: '%s': architecture '%s' has no table in rules/arch/, so its GGUF names are "
-      .. "not known", data.name, data.arch_name or "unknown")
+    model.structured("gguf", data)
   end
   local extra = {}
   if data.arch then
@@ -204,7 +203,10 @@ local function make_gguf(art, name)
     }
   end
   local file = name:sub(-5):lower() == ".gguf" and name or name .. ".gguf"
-  return engine.gguf { kv = kv, tensors = tensors, align = alignment(data.card) }, file
+  local made = {
+    kv = kv, tensors = tensors, align = alignment(data.card), trim = quantized, -- as llama-quantize
+  }
+  return engine.gguf(made), file
 end
 
 --- gguf { m, name = "NAME", outtype = "f16" }
@@ -264,7 +266,11 @@ local function config_json(data, tensors)
       :format(data.name))
     return config.text(cfg, dtype)
   end
-  if not data.arch then return card.config end
+  if not data.arch then -- of what a config may say, only a type is known by name
+    local says = card.config and engine.json(card.config)
+    if type(says) ~= "table" or (says.torch_dtype or says.dtype) == nil then return card.config end
+    return (config.edit(card.config, { dtype = dtype }))
+  end
   local changes = {
     layers = data.layers, dtype = dtype, vocab_size = rows, source_layers = data.card_layers,
   }

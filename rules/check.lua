@@ -20,6 +20,8 @@ function m.kind(value)
   if kind then return kind end
   local name = type(value)
   if name == "string" then return ("'%s'"):format(value) end
+  if value ~= value then return "nan" end
+  if name == "number" then return "the number " .. tostring(value) end
   return name == "nil" and "nothing" or "a " .. name
 end
 

@@ -4,7 +4,8 @@
 --   data = { layers, arch (table of rules/arch/ or nil), arch_name, card, name,
 --            tensors = { T... }, card_layers (for each layer, its number in the card's config),
 --            sources = { labels of the models it is made from }, unknown = { names left out },
---            quantized, plain (the model before quantize, for the metadata) }
+--            quantized, plain (the model before quantize, for the metadata),
+--            file_type (the number of the preset it is quantized to) }
 --   T = { name, layer, role, bias, gguf, node, map, row, shard, at,
 --         from = { name, layer, model } } (of a source: T itself, with its model)
 -- T.map = { kind = "to_hf", head = n }: the bytes lie in GGUF row order. Tensors are shared
@@ -118,7 +119,9 @@ end
 --- A model that WORD can take apart by layers and roles.
 function m.structured(word, data)
   if data.arch then return data end
-  check.fail("%s needs the structure of '%s': %s", word, data.name, data.unstructured
+  local why = data.unstructured or (data.card.kind == "none"
+    and "there is no config.json beside its weights, which names the architecture")
+  check.fail("%s needs the structure of '%s': %s", word, data.name, why
     or ("the architecture '%s' has no table in rules/arch/"):format(data.arch_name or "unknown"))
 end
 

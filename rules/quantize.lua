@@ -1,54 +1,15 @@
 --- quantize: every tensor in the type that an allocation gives it.
 
 local check = require "check"
+local convert = require "convert"
+local hparams = require "hparams"
 local maps = require "maps"
 local model = require "model"
+local presets = require "presets"
 local types = require "types"
 local value = require "value"
 
 local m = {}
-
--- Parts of GGUF names that llama-quantize never quantizes (specs/gguf-quant.md 4.3).
-local skipped = {
-  "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel",
-  "per_layer_model_proj", "ssm_conv1d", "shortconv.conv.weight", "indexer.k_proj.weight",
-  "indexer.q_proj.weight", "time_mix_first.weight", "time_mix_w0.weight", "time_mix_w1.weight",
-  "time_mix_w2.weight", "time_mix_v0.weight", "time_mix_v1.weight", "time_mix_v2.weight",
-  "time_mix_a0.weight", "time_mix_a1.weight", "time_mix_a2.weight", "time_mix_g1.weight",
-  "time_mix_g2.weight", "time_mix_decay_w1.weight", "time_mix_decay_w2.weight",
-  "time_mix_lerp_fused.weight", "attn_rel_b.weight", ".position_embd", "sam.pos_embd",
-  "sam.neck.", "sam.net_", ".rel_pos", ".patch_embd", ".patch_merger", "a.rvq.codebook",
-  "mm.a.code_embd",
-}
-local glm5 = {
-  "hc_", "indexer.attn_q_b", "indexer.attn_k", "indexer.proj", "indexer_compressor_gate",
-  "indexer_compressor_ape", "ssm_f_a.weight", "ssm_f_b.weight", "ssm_g_a.weight",
-  "ssm_g_b.weight", "ssm_beta.weight", "attn_kv_a_mqa.weight", "attn_k_b.weight",
-  "attn_v_b.weight",
-}
-
-local function holds(name, parts)
-  for _, part in ipairs(parts) do
-    if name:find(part, 1, true) then return true end
-  end
-  return false
-end
-
--- What the name alone says, remembered without the layer's number.
-local remembered = {}
-
-local function may_by_name(name, arch_name)
-  local stem = name:match("^blk%.%d+(%..*)$") or name
-  local key = arch_name == "glm5-next" and "glm5-next/" .. stem or stem
-  local may = remembered[key]
-  if may == nil then
-    may = (name:sub(-6) == "weight" or #name == 5) and not holds(stem, skipped)
-      and name ~= "position_embd.weight" and name ~= "token_types.weight"
-      and not (arch_name == "glm5-next" and holds(stem, glm5))
-    remembered[key] = may
-  end
-  return may
-end
 
 local by_row = {}
 
@@ -58,25 +19,25 @@ function m.quantizable(t, arch_name)
   if t.row then
     may = by_row[t.row]
     if may == nil then
-      may = may_by_name(t.gguf, arch_name)
+      may = presets.may(t.gguf, arch_name)
       by_row[t.row] = may
     end
   else
-    may = may_by_name(t.gguf, arch_name)
+    may = presets.may(t.gguf, arch_name)
   end
   return may and engine.is_matrix(t.node)
 end
 
 local plain = { f32 = true, f16 = true, bf16 = true, f64 = true }
 
--- What a tensor that llama-quantize leaves alone becomes: its own type in a GGUF source, F32 in
--- any other, unless its own role, or `norm`, is named (ruling 3).
+-- The type that a word gives to a tensor which llama-quantize leaves alone: only its own role, or
+-- `norm`, reaches it (ruling 3). nil: none does.
 local function unquantized(data, t, layers)
   local function named(name) return name == t.role or name == "norm" end
   local got, by
   if not t.bias then got, by = types.pick(layers, t, data.layers, named) end
-  if not got then return (data.card.kind == "gguf" or t.gguf_only) and "keep" or "f32" end
-  if got ~= "keep" and not plain[got] then
+  if maps.kind(engine.type(t.node)) == "plain" then return "keep" end -- integers stay as they are
+  if got and got ~= "keep" and not plain[got] then
     check.fail("quantize: '%s' = \"%s\": %s has no rows to quantize; use f32, f16, bf16 or keep",
       by, got, t.name)
   end
@@ -106,34 +67,209 @@ local function experts_note(t, by)
   end
 end
 
---- quantize { m, types { ... }, ROLE = TYPE, default = TYPE }
-function m.quantize(word, args)
-  local items, options, by_role = check.args(word, args)
-  local data = model.data("quantize", items[1])
-  local layers = {}
-  if type(items[2]) == "string" then
-    if types.is_preset(items[2]) or engine.dtype(items[2]) or items[2]:upper() == "COPY" then
-      check.fail("quantize: presets (\"%s\") come with the next release; write types { ... }",
-        items[2])
+-- T as type TO. WHAT gave it: a word of the recipe, for messages.
+local function make(data, t, to, what, allow)
+  if to == "keep" or engine.type(t.node) == to then return t end
+  local from, per_block = maps.kind(engine.type(t.node))
+  if from == "plain" and per_block == 1 then
+    check.fail("quantize: %s holds %s, which is not quantized; give its role \"keep\"", t.name,
+      engine.type(t.node))
+  end
+  if not allow then check_requantize(data, t, to) end
+  local kind, elements = maps.kind(to)
+  if kind == "block" then check_width(t, to, elements, what) end
+  maps.must_decode("quantize", t)
+  return maps.to_type(t, to, kind)
+end
+
+-- ---- what is quantized ------------------------------------------------------------------------
+
+local vias = { "f32", "f16", "bf16", "auto" }
+
+local function check_via(via)
+  if via == nil then return nil end
+  local lower = via:lower()
+  for _, name in ipairs(vias) do
+    if name == lower then return lower end
+  end
+  check.fail("quantize: unknown via '%s'%s; one of %s", via, check.hint(lower, vias),
+    table.concat(vias, ", "))
+end
+
+-- Whether the GGUF file of a model is made by a conversion, or lies there already.
+local function is_converted(data)
+  if data.card.kind ~= "gguf" then return true end
+  if not data.arch then return false end
+  local all = true
+  for _, t in ipairs(data.tensors) do
+    if maps.kind(engine.type(t.node)) == "block" then return false end
+    all = all and engine.is_source(t.node)
+  end
+  return not all
+end
+
+-- The tensors as the conversion to GGUF hands them to llama-quantize (ruling 8). VIA: its outtype.
+local function through(data, via)
+  if not via and not is_converted(data) then return data.tensors end
+  local into, number = convert.types(data, via or "auto")
+  local list, cast, kind = {}, 0, nil
+  for i, t in ipairs(data.tensors) do
+    local from, to = engine.type(t.node), into[t.gguf]
+    local reached = not (via and data.card.kind == "gguf") or m.quantizable(t, data.arch_name)
+    if to and to ~= from and reached and maps.kind(from) == "float" then
+      if from == "f32" then cast, kind = cast + 1, to end
+      t = maps.to_type(t, to, "float")
     end
-    check.fail("quantize: unknown preset '%s'", items[2])
-  elseif items[2] ~= nil then
-    layers = types.peek(items[2])
-    if not layers then
-      check.fail("quantize: the second item is %s, expected types { ... }", check.kind(items[2]))
+    list[i] = t
+  end
+  if cast > 0 and not via then
+    engine.note(("%s: %d f32 tensors go through %s, as the field's conversion does; "
+      .. "via = \"f32\" quantizes them as they are"):format(data.name, cast, kind))
+  end
+  return list, number
+end
+
+-- ---- presets ----------------------------------------------------------------------------------
+
+local function preset_of(name)
+  local found = presets.find(name)
+  if found then return found end
+  local near = check.hint(name:upper(), presets.names)
+  if near == "" and engine.dtype(name) then near = (" (a type: default = \"%s\")"):format(name) end
+  check.fail("quantize: unknown preset '%s'%s; llama-quantize's names are presets, and "
+    .. "types { ... } is an allocation of your own", name, near)
+end
+
+-- The words of an allocation over a preset, as llama-quantize's options: a type for `output` and
+-- `token_embd`, for other tensors by their place in LIST.
+local function named_types(data, list, layers)
+  local named, by, options, tied = {}, {}, {}, true
+  for i, t in ipairs(list) do
+    local is_output = t.gguf == "output.weight"
+    tied = tied and not is_output
+    if m.quantizable(t, data.arch_name) then
+      local got, word = types.pick(layers, t, data.layers)
+      -- The option speaks of no other head; that of the embedding speaks of every one.
+      if word == "output" and not is_output then got = nil end
+      if t.gguf == "per_layer_token_embd.weight" and word ~= t.role then got = nil end
+      if got and got ~= "keep" and (is_output or t.gguf == "token_embd.weight") then
+        options[is_output and "output" or "token_embd"] = got
+      else
+        named[i] = got
+      end
+      by[i] = got and word
     end
   end
-  if #items > 2 then
-    check.fail("quantize takes a model and an allocation, not %d items", #items)
+  if tied then
+    local head = { role = "output", name = "lm_head.weight", from = { name = "lm_head.weight" } }
+    local got = types.pick(layers, head, data.layers, function(w) return w == "output" end)
+    options.output = got ~= "keep" and got or nil
   end
-  layers = types.before("quantize", by_role, layers)
-  if #layers == 0 then check.fail("quantize needs types: types { ... } or ROLE = TYPE") end
+  options.named = named
+  return options, by, tied
+end
+
+-- Words that would do nothing over this preset are errors (llama-quantize ignores them).
+local function check_words(preset, layers, options, by)
+  if #layers == 0 then return end
+  if layers[1].by.default then
+    check.fail("quantize: over the preset %s every tensor has a type: 'default' has nothing to do",
+      preset.name)
+  end
+  if not preset.type then
+    check.fail("quantize: COPY copies every tensor: no word has anything to do beside it")
+  end
+  if maps.kind(preset.type) ~= "float" then return end
+  for i, to in pairs(options.named) do
+    if to ~= "keep" then
+      check.fail("quantize: '%s' = \"%s\": under %s llama-quantize gives every matrix but output "
+        .. "and token_embd %s; write types { default = \"%s\", %s = \"%s\" }", by[i], to,
+        preset.name, preset.type, preset.type, by[i], to)
+    end
+  end
+end
+
+-- Types that this release cannot make, and those it makes only with an importance matrix.
+local function check_targets(preset, list, chosen, has_im)
+  for i, t in ipairs(list) do
+    local to = chosen[i]
+    if to ~= engine.type(t.node) then
+      if maps.kind(to) == "plain" then
+        check.fail("quantize: %s gives %s the type %s, which is not made in this release",
+          preset.name, t.gguf, to)
+      end
+      if not has_im and presets.needs_imatrix(preset, t.gguf, to) then
+        check.fail("quantize: this quantization requires an imatrix: %s gives %s the type %s, and "
+          .. "imatrix = comes with a later release", preset.name, t.gguf, to)
+      end
+    end
+  end
+end
+
+local function described(list)
+  local out = {}
+  for i, t in ipairs(list) do
+    local dims, ne = { engine.dims(t.node) }, {}
+    for k = #dims, 1, -1 do ne[#ne + 1] = dims[k] end
+    if #ne == 0 then ne[1] = 1 end
+    out[i] = { name = t.gguf, ne = ne, type = engine.type(t.node) }
+  end
+  return out
+end
+
+-- general.file_type of a copy: the source's, else what the conversion says; nil: by majority.
+local function copied_file_type(data, number)
+  for _, entry in ipairs(data.card.kv or {}) do
+    if entry.key == "general.file_type" then return math.tointeger(entry.value) end
+  end
+  return number
+end
+
+local function by_preset(data, preset, layers, options)
+  if data.card.kind ~= "gguf" then model.structured("quantize", data) end
+  local given, number = through(data, check_via(options.via))
+  local list = convert.order({ tensors = given, card = data.card }, "quantize")
+  local choice, by, tied = named_types(data, list, layers)
+  check_words(preset, layers, choice, by)
+  if not options.optional then
+    local have = { output = tied and choice.output and true or nil }
+    for role in pairs(model.roles(data)) do have[role] = true end
+    value.present("quantize", types.words(layers), have, data.name)
+  end
+  choice.pure, choice.has_im = options.pure, false
+  local chosen, refused = presets.choose(described(list), hparams.of(data), preset, choice)
+  if not chosen then check.fail("quantize: %s: %s", preset.name, refused) end
+  check_targets(preset, list, chosen, choice.has_im)
+  local made = {}
+  for i, t in ipairs(list) do
+    local to, what = chosen[i], by[i] or preset.name
+    if m.quantizable(t, data.arch_name) then
+      experts_note(t, by[i] or t.role)
+    else
+      to, what = unquantized(data, t, layers) or "keep", t.role
+    end
+    made[t] = make(data, t, to, what, options.allow_requantize)
+  end
+  local tensors = {}
+  for i, t in ipairs(given) do tensors[i] = made[t] end
+  return tensors, preset.number or copied_file_type(data, number)
+end
+
+-- ---- types ------------------------------------------------------------------------------------
+
+local function by_types(data, layers, options)
+  if #layers == 0 then
+    check.fail("quantize needs an allocation: a preset (\"Q4_K_M\"), types { ... } or ROLE = TYPE")
+  end
+  if options.pure ~= nil then
+    check.fail("quantize: 'pure' is about a preset's mixture; types { ... } has none")
+  end
   if not options.optional then
     value.present("quantize", types.words(layers), model.roles(data), data.name)
   end
-
+  local via = check_via(options.via)
   local tensors = {}
-  for i, t in ipairs(data.tensors) do
+  for i, t in ipairs(via and through(data, via) or data.tensors) do
     local to, by
     if m.quantizable(t, data.arch_name) then
       to, by = types.pick(layers, t, data.layers)
@@ -142,21 +278,43 @@ function m.quantize(word, args)
           .. "default", t.name, t.role or "none")
       end
       experts_note(t, by)
-      if not options.allow_requantize then check_requantize(data, t, to) end
-    else
+    else -- its own type in a GGUF source, F32 in any other
       to, by = unquantized(data, t, layers), t.role
-      if maps.kind(engine.type(t.node)) == "plain" then to = "keep" end -- they stay as they are
+      to = to or ((data.card.kind == "gguf" or t.gguf_only) and "keep" or "f32")
     end
-    if to ~= "keep" then
-      local kind, elements = maps.kind(to)
-      if kind == "block" then check_width(t, to, elements, by) end
-      if engine.type(t.node) ~= to then maps.must_decode("quantize", t) end
-      t = maps.to_type(t, to, kind)
+    tensors[i] = make(data, t, to, by, options.allow_requantize)
+  end
+  return tensors
+end
+
+--- quantize { m, "Q4_K_M" or types { ... }, ROLE = TYPE, default = TYPE }
+function m.quantize(word, args)
+  local items, options, by_role = check.args(word, args)
+  local data = model.data("quantize", items[1])
+  local layers, preset = {}, nil
+  if type(items[2]) == "string" then
+    preset = preset_of(items[2])
+  elseif items[2] ~= nil then
+    layers = types.peek(items[2])
+    if not layers then
+      check.fail("quantize: the second item is %s, expected a preset (\"Q4_K_M\") or types { ... }",
+        check.kind(items[2]))
     end
-    tensors[i] = t
+  end
+  if #items > 2 then
+    check.fail("quantize takes a model and an allocation, not %d items", #items)
+  end
+  layers = types.before("quantize", by_role, layers)
+  local tensors, file_type
+  if preset then
+    tensors, file_type = by_preset(data, preset, layers, options)
+  else
+    tensors = by_types(data, layers, options)
   end
   types.dead(layers, data.tensors)
-  return model.derive(data, tensors, { quantized = true, plain = data.plain or data })
+  return model.derive(data, tensors, {
+    quantized = true, plain = data.plain or data, file_type = file_type,
+  })
 end
 
 return m

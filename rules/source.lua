@@ -192,7 +192,9 @@ end
 local function open_hf(data, opened, path)
   local dir = opened.dir or opened.path:match("^(.*)/[^/]*$") or "."
   data.card = hf_card(dir, data.name)
-  if data.card.config then data.arch, data.arch_name = arch_of(data.card.config, dir .. "/config.json") end
+  if data.card.config then
+    data.arch, data.arch_name = arch_of(data.card.config, dir .. "/config.json")
+  end
   from_hf(data, opened)
 end
 

@@ -5,19 +5,12 @@
 local check = require "check"
 local frozen = require "frozen"
 local maps = require "maps"
+local presets = require "presets"
 local value = require "value"
 
 local m = {}
 
 local KIND = "a types value"
-
--- Words of llama-quantize that name a mixture, not a type.
-local presets = {
-  q2_k_s = true, q3_k_s = true, q3_k_m = true, q3_k_l = true, q4_k_s = true, q4_k_m = true,
-  q5_k_s = true, q5_k_m = true, iq2_m = true, iq3_xs = true, iq3_m = true, mxfp4_moe = true,
-}
-
-function m.is_preset(name) return presets[name:lower()] == true end
 
 --- The name of a type that weights can be stored in; errors say what the word is instead.
 function m.target(word, what, name)
@@ -26,7 +19,7 @@ function m.target(word, what, name)
   end
   local lower = name:lower()
   if lower == "keep" then return "keep" end
-  if presets[lower] then
+  if presets.find(name) and not engine.dtype(name) then
     check.fail("%s: %s: '%s' is a preset, not a type; a preset is the second item of quantize "
       .. "{ m, \"%s\" }", word, what, name, name:upper())
   end
@@ -46,7 +39,7 @@ local function layer_of(word, by_word)
   local out = {}
   for name, item in pairs(value.canonical(word, by_word)) do
     local function leaf(v)
-      if type(v) ~= "string" then return nil end
+      if type(v) ~= "string" and type(v) ~= "number" then return nil end
       return m.target(word, "'" .. name .. "'", v)
     end
     out[name] = value.compile(word, name, item, leaf, false)
@@ -79,7 +72,9 @@ end
 function m.with(word, base, changes)
   local layers = m.peek(base)
   if not layers then
-    check.fail("with: the first argument is %s, expected types { ... }", check.kind(base))
+    local more = type(base) == "string" and "; over a preset write quantize { m, \"Q4_K_M\", "
+      .. "ROLE = TYPE }" or ""
+    check.fail("with: the first argument is %s, expected types { ... }%s", check.kind(base), more)
   end
   if type(frozen.open(changes)) ~= "table" or engine.content(frozen.open(changes)) then
     check.fail("with: the changes are %s, expected a table", check.kind(changes))

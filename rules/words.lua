@@ -118,16 +118,22 @@ m.list = {
     doc = "The type high in the first and last eighth of the layers and every third between.",
     example = 'quantize { base, ffn_down = edges("q5_k", "q6_k"), default = "q5_k" }' },
   { name = "quantize", since = "0.1", run = quantize.quantize, roles = true, default = true,
-    form = "quantize { model, types, ROLE_OR_GROUP = TYPE }",
-    doc = "Every tensor in the type it is given; norms and biases stay F32.",
+    form = 'quantize { model, "Q4_K_M" or types, ROLE_OR_GROUP = TYPE }',
+    doc = "Every tensor in the type it is given; norms and biases stay F32. A name (Q4_K_M, Q6_K, "
+      .. "Q8_0, ...) is llama-quantize's preset: its choice for each tensor, and its file. Words "
+      .. "beside it count as its options: output and token_embd as --output-tensor-type and "
+      .. "--token-embedding-type, others as --tensor-type; keep copies.",
     keys = {
+      key("pure", "boolean", "a preset's default type for every matrix, no mixture"),
+      key("via", "string", "f32, f16, bf16 or auto: the float type that weights pass through "
+        .. "first (default: under a preset the conversion's, so F32 checkpoints pass through F16)"),
       key("allow_requantize", "boolean", "quantized sources may be quantized again"), optional,
     },
     later = {
-      imatrix = true, budget = true, patterns = true, pure = true, prune = true, override = true,
-      via = true, allow = true, floor = true, importance = true,
+      imatrix = true, budget = true, patterns = true, prune = true, override = true,
+      allow = true, floor = true, importance = true,
     },
-    example = 'quantize { base, default = "q4_k", attn_v = "q6_k" }' },
+    example = 'quantize { base, "Q4_K_M", attn_v = "q6_k", output = "q8_0" }' },
   { name = "gguf", since = "0.1", run = artifact.gguf, artifact = true,
     form = "gguf { model, name = NAME }",
     doc = "A GGUF file: of an unquantized model convert_hf_to_gguf's, of a quantized one "

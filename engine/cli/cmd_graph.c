@@ -15,6 +15,8 @@ static void put_shape(struct buf *out, const struct tensor *t)
 
 static void put_argument(struct buf *out, const struct param *param, const union op_arg *arg)
 {
+    char hex[DIGEST_HEX + 1];
+
     switch (param->type) {
     case PARAM_F64:
         json_f64_put(out, param->name, arg->f64);
@@ -31,6 +33,9 @@ static void put_argument(struct buf *out, const struct param *param, const union
         return;
     case PARAM_DTYPE:
         json_word(out, param->name, dtype_name(arg->dtype));
+        return;
+    case PARAM_F32S:
+        json_word(out, param->name, arg->f32s ? digest_hex(arg->f32s->digest, hex) : "none");
         return;
     case PARAM_F64S:
     case PARAM_I64S:

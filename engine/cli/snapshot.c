@@ -188,7 +188,7 @@ bool snapshot_stands(struct session *s)
     s->snapshot.wanted = !o->no_snapshot && find_key(s, &s->snapshot.key);
     if (!s->snapshot.wanted || o->force || o->explain || o->verbose || o->durable)
         return false;
-    if (!snapshot_get(s->ws.cache, s->snapshot.key, s->arena, &in) || !all_stand(&in) ||
+    if (!store_last(s->ws.cache, s->snapshot.key, s->arena, &in) || !all_stand(&in) ||
         !get_summary(&in, s->arena, &summary) || !get_said(&in, s->arena, &said, &n))
         return false;
     for (uint32_t i = 0; i < n; i++) {
@@ -328,7 +328,7 @@ void snapshot_save(struct session *s)
         buf_u32(&bytes, n);
         buf_put(&bytes, sights.data, sights.size);
         put_rest(s, &bytes);
-        if (!snapshot_put(s->store, s->snapshot.key, bytes.data, bytes.size, &err))
+        if (!store_put_last(s->store, s->snapshot.key, bytes.data, bytes.size, &err))
             msg_verbose("no snapshot is kept: %s", err.text); /* the next build evaluates */
     }
     buf_finish(&sights);

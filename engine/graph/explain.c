@@ -49,6 +49,14 @@ static const char *input_name(const struct graph *graph, struct node_id id, stru
     return arena_printf(arena, "%s: %s", graph_file(graph, node->file)->shown, node->name);
 }
 
+/* A value as people see it: of a digest the first digits. */
+static const char *shown_value(const char *value, struct arena *arena)
+{
+    struct digest d;
+
+    return digest_parse(value, &d) ? arena_strndup(arena, value, 12) : arena_strdup(arena, value);
+}
+
 /* The first field of op, version, parameters and shapes that differs; kind NONE if none does. */
 static struct reason compare_fields(const struct node *node, const struct action *old,
                                     struct arena *arena)
@@ -74,8 +82,8 @@ static struct reason compare_fields(const struct node *node, const struct action
 
         reason.kind = op ? REASON_OP : REASON_PARAM;
         reason.what = arena_strdup(arena, field);
-        reason.from = arena_strdup(arena, was);
-        reason.to = arena_strdup(arena, value);
+        reason.from = shown_value(was, arena);
+        reason.to = shown_value(value, arena);
     }
     buf_finish(&text);
     return reason;

@@ -139,6 +139,12 @@ static void walk_arg(struct sink *to, const struct param *p, const union op_arg 
         for (uint32_t i = 0; i < a->i64s.n; i++)
             walk_int(to, p->name, a->i64s.v[i]);
         break;
+    case PARAM_F32S:
+        if (a->f32s)
+            to->put(to, p->name, (struct value){.tag = V_DIGEST, .d = a->f32s->digest});
+        else
+            walk_text(to, p->name, "none");
+        break;
     }
 }
 

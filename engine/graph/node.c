@@ -168,6 +168,10 @@ static bool check_arg(const struct param *p, const union op_arg *a, struct err *
         for (uint32_t i = 0; ok && i < a->i64s.n; i++)
             ok = in_range(p, bad = (double)a->i64s.v[i]);
         break;
+    case PARAM_F32S:
+        ok = !a->f32s || a->f32s->n == 0 ||
+             (in_range(p, bad = (double)a->f32s->min) && in_range(p, bad = (double)a->f32s->max));
+        break;
     case PARAM_WORD:
         for (const char *const *w = p->words; w && *w; w++)
             if (strcmp(*w, a->word) == 0)
@@ -227,10 +231,23 @@ static bool infer(const struct graph *graph, const struct op *op, const struct n
     return true;
 }
 
+/* The arguments that decide something, in USED, which the call then has. */
+static const union op_arg *drop_ignored(struct op_call *call, union op_arg *used)
+{
+    for (uint32_t i = 0; i < call->op->nparam; i++)
+        used[i] = call->arg[i];
+    for (uint32_t i = 0; call->op->ignores && i < call->op->nparam; i++)
+        if (call->op->ignores(call, i))
+            used[i].f32s = NULL;
+    call->arg = used;
+    return used;
+}
+
 bool graph_add_op(struct graph *graph, const struct op *op, const struct node_id *in, uint32_t nin,
                   const union op_arg *arg, const char *line, struct node_id *out, struct err *err)
 {
     struct tensor types[OP_INPUTS_MAX];
+    union op_arg used[OP_PARAMS_MAX];
     struct op_call call = {.op = op, .nin = nin, .arg = arg};
     struct buf *s = &graph->scratch;
     bool made;
@@ -243,6 +260,7 @@ bool graph_add_op(struct graph *graph, const struct op *op, const struct node_id
         *out = in[0];
         return true;
     }
+    arg = drop_ignored(&call, used);
     s->size = 0;
     buf_u8(s, 'O');
     for (uint32_t i = 0; i < nin; i++)

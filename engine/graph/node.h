@@ -53,8 +53,9 @@ bool graph_add_file(struct graph *graph, const char *path, const char *shown, ui
 struct node_id graph_add_source(struct graph *graph, uint32_t file, const char *name,
                                 const struct tensor *t, uint64_t offset);
 /* One use of OP: checks counts and parameters' ranges, infers, interns. ARG is copied, with
- * its lists and words. An op that says so by giving call.out equal to its only input and no
- * change (cast to the own dtype, scale 1) is not made: the input comes back (ruling 15). */
+ * its lists and words, but not the vector of a PARAM_F32S (op.h). An op that says so by giving
+ * call.out equal to its only input and no change (cast to the own dtype, scale 1) is not made: the
+ * input comes back (ruling 15). */
 bool graph_add_op(struct graph *graph, const struct op *op, const struct node_id *in, uint32_t nin,
                   const union op_arg *arg, const char *line, struct node_id *out,
                   struct err *err) MUST_USE;

@@ -111,6 +111,18 @@ static bool open_artifact(struct outputs *o, uint32_t a, struct err *err)
     return true;
 }
 
+/* Where the system refused, say what to do about it. */
+static void cannot_open(const struct settling *s, struct err *err)
+{
+    const struct err why = *err;
+
+    if (why.code == ERR_IO)
+        err_set(err, ERR_IO,
+                "%s cannot be written (%s); make it writable or choose another "
+                "folder with -o",
+                s->options->out_dir, why.text);
+}
+
 bool outputs_open(struct outputs **result, struct settling *s, const struct build_events *events,
                   struct build_report *report, struct err *err)
 {
@@ -131,6 +143,7 @@ bool outputs_open(struct outputs **result, struct settling *s, const struct buil
     for (uint32_t a = 0; ok && a < s->nartifact; a++)
         ok = s->fresh[a] || open_artifact(o, a, err);
     if (!ok) {
+        cannot_open(s, err);
         outputs_close(o);
         return false;
     }

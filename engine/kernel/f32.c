@@ -23,11 +23,6 @@ static int64_t invalid(const void *from, int64_t n)
     return -1;
 }
 
-int64_t f32_invalid(const float *x, int64_t n)
-{
-    return invalid(x, n);
-}
-
 static void decode(const void *from, float *to, int64_t n)
 {
     if (n > 0)

@@ -9,7 +9,7 @@ static const struct kernel *const scalar[DTYPE_COUNT] = {
 #define KERNEL_FLOAT(name) [DTYPE_##name] = &kernel_##name,
 #define KERNEL_BLOCK(name) [DTYPE_##name] = &kernel_##name,
 #define KERNEL_PLAIN(name)
-#define DTYPE(name, st, gguf, elements, bytes, kind, version) KERNEL_##kind(name)
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) KERNEL_##kind(name)
 #include "tensor/dtype.def"
 #undef DTYPE
 };
@@ -38,6 +38,11 @@ const struct kernel *kernel_of(enum dtype dtype)
 const char *kernel_isa(void)
 {
     return cpu_isa_name(cpu_isa());
+}
+
+int64_t f32_invalid(const float *x, int64_t n)
+{
+    return kernel_of(DTYPE_f32)->invalid(x, n);
 }
 
 enum { CHUNK = 256 };

@@ -46,6 +46,14 @@ LANE vf vf_load(const float *x)
 {
     return (vf)_mm512_loadu_ps(x);
 }
+LANE void vf_store(float *to, vf x)
+{
+    _mm512_storeu_ps(to, (__m512)x);
+}
+LANE vi vi_load(const void *from)
+{
+    return (vi)_mm512_loadu_si512(from);
+}
 LANE vf vf_sqrt(vf x)
 {
     return (vf)_mm512_sqrt_ps((__m512)x);
@@ -160,6 +168,14 @@ LANE vf vf_all(float x)
 LANE vf vf_load(const float *x)
 {
     return (vf)_mm256_loadu_ps(x);
+}
+LANE void vf_store(float *to, vf x)
+{
+    _mm256_storeu_ps(to, (__m256)x);
+}
+LANE vi vi_load(const void *from)
+{
+    return (vi)_mm256_loadu_si256((const __m256i *)from);
 }
 LANE vf vf_sqrt(vf x)
 {
@@ -302,15 +318,13 @@ LANE vf vf_level(vf x, vf low, vf high)
     return vf_round(vf_min(vf_max(x, low), high));
 }
 
-/* f32_round_i32 */
+/* f32_round_i32, the same for every bit pattern there is: what lies below a half by the least
+ * does not reach the next integer by this addend, and a half does. */
 LANE vi vi_round_away(vf x)
 {
-    const vi whole = vi_trunc(x);
-    const vf rest = x - vf_of(whole);
-    const vm up = vm_and(vf_ge(rest, vf_all(0.5f)), vf_lt(rest, vf_all(1.0f)));
-    const vm down = vm_and(vf_le(rest, vf_all(-0.5f)), vf_gt(rest, vf_all(-1.0f)));
+    const vu sign = (vu)x & 0x80000000u, addend = (vu)vf_all(0x1.fffffep-2f);
 
-    return whole + vi_one(up) - vi_one(down);
+    return vi_trunc(x + (vf)(addend | sign));
 }
 
 /* X / D, or 0 where D is 0. */
@@ -361,7 +375,7 @@ static inline void lanes_load(const float *const from[LANES], int n, vf *to)
     }
 }
 
-/* Is any of N x 16 values NaN or infinite? */
+/* Is any of N x LANES values NaN or infinite? */
 static inline bool lanes_invalid(int n, const vf *x)
 {
     vi most = vi_all(0);
@@ -396,6 +410,22 @@ static inline void lanes_put_half(int count, uint8_t *const block[LANES], int at
 
         memcpy(block[l] + at, &one, sizeof(one));
     }
+}
+
+/* 64 bytes of 256 levels, in each half: the lower two bits of l, l + 32, l + 64, l + 96 in one. */
+static inline void lanes_put_quarters(int count, uint8_t *const block[LANES], int at, const vu *L)
+{
+    vu word[16];
+
+    for (int k = 0; k < 16; k++) {
+        const vu *q = L + 128 * (k / 8) + 4 * (k % 8);
+        vu byte[4];
+
+        for (int i = 0; i < 4; i++)
+            byte[i] = (q[i] & 3u) | (q[i + 32] & 3u) << 2 | (q[i + 64] & 3u) << 4 | q[i + 96] << 6;
+        word[k] = vu_bytes(byte[0], byte[1], byte[2], byte[3]);
+    }
+    lanes_put_words(count, block, at, word, 16);
 }
 
 #endif

@@ -3,5 +3,9 @@
 #include "kernel/lanes_kernels.h"
 
 #if CPU_X86
-const struct kernel *const kernels_avx2[DTYPE_COUNT] = LANES_TABLE;
+const struct kernel *const kernels_avx2[DTYPE_COUNT] = {
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) KERNEL_ENTRY_##kind(name)
+#include "tensor/dtype.def"
+#undef DTYPE
+};
 #endif

@@ -168,22 +168,6 @@ static void q5_k_lanes(struct lanes_batch *b)
 
 /* ---- q2_k and q3_k --------------------------------------------------------------------------- */
 
-/* 64 bytes, in each half: the lower two bits of l, l + 32, l + 64, l + 96 in one. */
-static void put_quarters(const struct lanes_batch *b, int at, const struct lanes_levels *L)
-{
-    vu word[16];
-
-    for (int k = 0; k < 16; k++) {
-        const vu *q = L->at + 128 * (k / 8) + 4 * (k % 8);
-        vu byte[4];
-
-        for (int i = 0; i < 4; i++)
-            byte[i] = (q[i] & 3u) | (q[i + 32] & 3u) << 2 | (q[i + 64] & 3u) << 4 | q[i + 96] << 6;
-        word[k] = vu_bytes(byte[0], byte[1], byte[2], byte[3]);
-    }
-    lanes_put_words(b->count, b->block, at, word, 16);
-}
-
 /* The weights of the 16 values from x[16 j] on, and their sum. */
 static vf weights_16(const struct lanes_batch *b, int j, vf variance, vf *w)
 {
@@ -256,7 +240,7 @@ static void q2_k_lanes(struct lanes_batch *b)
     for (int k = 0; k < 4; k++)
         word[k] = vu_bytes(byte[4 * k], byte[4 * k + 1], byte[4 * k + 2], byte[4 * k + 3]);
     lanes_put_words(b->count, b->block, 0, word, 4);
-    put_quarters(b, 16, &L);
+    lanes_put_quarters(b->count, b->block, 16, L.at);
     word[0] = d | dmin << 16;
     lanes_put_words(b->count, b->block, 80, word, 1);
 }
@@ -327,7 +311,7 @@ static void q3_k_put(const struct lanes_batch *b, const vi *level, vu d,
         }
     }
     lanes_put_words(b->count, b->block, 0, word, 8);
-    put_quarters(b, 32, L);
+    lanes_put_quarters(b->count, b->block, 32, L->at);
     for (int j = 0; j < 8; j++)
         byte[j] = ((vu)level[j] & 15u) | ((vu)level[j + 8] & 15u) << 4;
     for (int j = 0; j < 4; j++)

@@ -1,11 +1,15 @@
 /* lanes_kernels.h - the table of one width, from the lane programs
  *
  * lanes_avx2.c and lanes_avx512.c include this and nothing else, each with its flags. Decoding
- * and checking stay the scalar code's. */
+ * and checking blocks stay the scalar code's. */
 #ifndef KERNEL_LANES_KERNELS_H
 #define KERNEL_LANES_KERNELS_H
 
+#include "kernel/lanes_float.h"
+#include "kernel/lanes_iq4.h"
 #include "kernel/lanes_k.h"
+#include "kernel/lanes_narrow.h"
+#include "kernel/lanes_simple.h"
 
 #if defined(__AVX2__)
 
@@ -27,20 +31,36 @@
     }                                                                                              \
     static const struct kernel lanes_##name = {decode_##name, encode_##name, invalid_##name};
 
-/* Blocks alone. */
+/* Blocks alone; and those that column weights make depend on their row. */
 #define BLOCKS(name) LANES_KERNEL(name, lanes_run(name##_lanes, &kernel_##name, &job))
+#define ROWS(name)                                                                                 \
+    LANES_KERNEL(name, if (imatrix) lanes_run_rows(name##_pair, &kernel_##name, &job);             \
+                 else lanes_run(name##_lanes, &kernel_##name, &job))
 
+ROWS(q4_0)
+ROWS(q4_1)
+ROWS(q5_0)
+ROWS(q5_1)
+BLOCKS(q8_0)
 BLOCKS(q2_k)
 BLOCKS(q3_k)
 BLOCKS(q4_k)
 BLOCKS(q5_k)
 BLOCKS(q6_k)
+BLOCKS(iq4_nl)
+BLOCKS(iq4_xs)
+BLOCKS(tq1_0)
+BLOCKS(tq2_0)
+BLOCKS(mxfp4)
+BLOCKS(nvfp4)
+BLOCKS(q1_0)
+BLOCKS(q2_0)
 
-#define LANES_TABLE                                                                                \
-    {                                                                                              \
-        [DTYPE_q2_k] = &lanes_q2_k, [DTYPE_q3_k] = &lanes_q3_k, [DTYPE_q4_k] = &lanes_q4_k,        \
-        [DTYPE_q5_k] = &lanes_q5_k, [DTYPE_q6_k] = &lanes_q6_k,                                    \
-    }
+/* The rows of dtype.def that are computed with. */
+#define lanes_f64 kernel_f64 /* which has no lanes */
+#define KERNEL_ENTRY_FLOAT(name) [DTYPE_##name] = &lanes_##name,
+#define KERNEL_ENTRY_BLOCK(name) [DTYPE_##name] = &lanes_##name,
+#define KERNEL_ENTRY_PLAIN(name)
 
 #endif
 #endif

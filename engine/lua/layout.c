@@ -164,8 +164,19 @@ static struct gguf_kv *read_kvs(lua_State *L, struct arena *arena, size_t *count
     return kv;
 }
 
+/* ggml counts no dimension after the last that is not 1; these are the first here. */
+static void drop_ones(struct tensor *t)
+{
+    uint32_t ones = 0;
+
+    while (ones + 1 < t->rank && t->dim[ones] == 1)
+        ones++;
+    t->rank -= ones;
+    memmove(t->dim, t->dim + ones, t->rank * sizeof(*t->dim));
+}
+
 static void gguf_file(lua_State *L, struct out_file *file, const struct gguf_kv *kv, size_t nkv,
-                      const struct entry *entry, size_t n, uint64_t align)
+                      const struct entry *entry, size_t n, uint64_t align, bool trim)
 {
     struct vocab *v = vocab_of(L);
     struct arena *arena = graph_arena(v->graph);
@@ -176,6 +187,8 @@ static void gguf_file(lua_State *L, struct out_file *file, const struct gguf_kv 
     for (size_t i = 0; i < n; i++) {
         out[i].name = entry[i].name;
         out[i].t = *graph_tensor(v->graph, entry[i].node);
+        if (trim)
+            drop_ones(&out[i].t);
     }
     const bool ok = gguf_layout(kv, nkv, out, n, align, &header, &file->size, &err);
 
@@ -193,7 +206,7 @@ static void gguf_file(lua_State *L, struct out_file *file, const struct gguf_kv 
         sandbox_fail(L, &err);
 }
 
-/* engine.gguf { kv =, tensors =, align = }: a handle. */
+/* engine.gguf { kv =, tensors =, align =, trim = }: a handle; TRIM: ranks as ggml counts them. */
 static int gguf(lua_State *L)
 {
     struct vocab *v = vocab_of(L);
@@ -206,6 +219,9 @@ static int gguf(lua_State *L)
     if (align < 8 || align > ALIGN_MAX || (align & (align - 1)) != 0)
         sandbox_error(L, "alignment %lld is no power of two from 8 to %d", (long long)align,
                       ALIGN_MAX);
+    lua_getfield(L, 1, "trim");
+    const bool trim = lua_toboolean(L, -1);
+
     lua_getfield(L, 1, "tensors");
     const struct entry *entry = read_entries(L, &n);
 
@@ -213,7 +229,7 @@ static int gguf(lua_State *L)
     const struct gguf_kv *kv = read_kvs(L, graph_arena(v->graph), &nkv);
     struct artifact *a = new_layout(v, "gguf", false, 1);
 
-    gguf_file(L, &a->file[0], kv, nkv, entry, n, (uint64_t)align);
+    gguf_file(L, &a->file[0], kv, nkv, entry, n, (uint64_t)align, trim);
     lua_pushinteger(L, v->nlayout);
     return 1;
 }

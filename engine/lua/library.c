@@ -414,7 +414,7 @@ static void add_string(lua_State *L, int api)
     wrap(L, lib, "rep", repeat);
     pattern_register(L);
     lua_pushvalue(L, -1);
-    sandbox_freeze(L, "string", 0, false);
+    sandbox_freeze(L, "string", 0, true);
     lua_setfield(L, api, "string");
     /* ("x"):rep(9) takes the same road; the rules call string.NAME. */
     lua_pushliteral(L, "");
@@ -439,7 +439,7 @@ static void add_table(lua_State *L, int api)
     wrap(L, lib, "concat", concat);
     wrap(L, lib, "unpack", unpack);
     wrap(L, lib, "move", move);
-    sandbox_freeze(L, "table", 0, false);
+    sandbox_freeze(L, "table", 0, true);
     lua_setfield(L, api, "table");
     lua_settop(L, lib - 1);
 }
@@ -454,7 +454,7 @@ static void add_math(lua_State *L, int api)
     luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 0);
     lua_newtable(L);
     copy(L, lua_gettop(L) - 1, same);
-    sandbox_freeze(L, "math", 0, false);
+    sandbox_freeze(L, "math", 0, true);
     lua_setfield(L, api, "math");
     lua_pop(L, 1);
 }

@@ -2,6 +2,7 @@
 
 #include "base/msg.h"
 #include "format/gguf.h"
+#include "lua/hub_missing.h"
 #include "lua/near.h"
 #include "lua/sandbox.h"
 
@@ -245,7 +246,8 @@ static int size_of(lua_State *L)
     return 2;
 }
 
-/* engine.dtype(name): name, kind, elements of a block, bytes of it; or nil, the nearest name. */
+/* engine.dtype(name): name, kind, elements of a block, bytes of it, whether it uses an imatrix; or
+ * nil, the nearest name. */
 static int dtype_facts(lua_State *L)
 {
     static const char *const kinds[] = {"float", "block", "plain"};
@@ -263,7 +265,8 @@ static int dtype_facts(lua_State *L)
     lua_pushstring(L, kinds[info->kind]);
     lua_pushinteger(L, info->elements);
     lua_pushinteger(L, info->bytes);
-    return 4;
+    lua_pushboolean(L, info->weighted);
+    return 5;
 }
 
 /* ---- open ----------------------------------------------------------------------------------- */
@@ -364,8 +367,12 @@ static int open(lua_State *L)
     char *path = arena_strdup(arena, shown);
 
     o->arena = arena;
-    if ((strncmp(shown, "hf://", 5) == 0 && !hub_resolve(shown, arena, &path, &err)) ||
-        !checkpoint_open(&o->ckpt, path, arena, &err)) {
+    const bool on_hub = strncmp(shown, "hf://", 5) == 0;
+    const bool found = !on_hub || hub_resolve(shown, arena, &path, &err);
+
+    if (!found)
+        hub_missing(v->path, &err);
+    if (!found || !checkpoint_open(&o->ckpt, path, arena, &err)) {
         arena_free(arena);
         sandbox_fail(L, &err);
     }
@@ -420,6 +427,7 @@ void vocab_register(lua_State *L)
         {"cols", cols},
         {"is_matrix", is_matrix},
         {"is_source", is_source},
+        {"imatrix", vocab_imatrix},
         {NULL, NULL},
     };
 

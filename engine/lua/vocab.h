@@ -11,13 +11,15 @@
 
 #include <lua.h>
 
-struct opened; /* a checkpoint that is still mapped */
+struct opened;  /* a checkpoint that is still mapped */
+struct weights; /* an imatrix that was read */
 
 struct vocab { /* the owner of a sandbox */
     struct graph *graph;
     const struct recipe_options *options;
     const char *path; /* of the recipe */
     struct opened *opened;
+    struct weights *weights;
     struct artifact **layout; /* by handle - 1 */
     uint32_t nlayout;
     const char **note;
@@ -33,6 +35,11 @@ void vocab_register(lua_State *L);
 void layout_register(lua_State *L); /* layout.c: the part that lays out files */
 int vocab_op(lua_State *L);         /* vocab_op.c: engine.op */
 void vocab_finish(struct vocab *v);
+
+/* vocab_imatrix.c: engine.imatrix; and the vector at IDX of the stack that it gave out, or false
+ * and nothing. */
+int vocab_imatrix(lua_State *L);
+bool vocab_vector(lua_State *L, int idx, const struct op_f32s **out);
 
 struct vocab *vocab_of(lua_State *L);
 /* The node id at IDX of the stack; an error if there is none. */

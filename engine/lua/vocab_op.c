@@ -56,6 +56,8 @@ static bool read_arg(lua_State *L, const struct param *p, union op_arg *out)
         return lua_type(L, -1) == LUA_TSTRING;
     case PARAM_DTYPE:
         return lua_type(L, -1) == LUA_TSTRING && dtype_find(lua_tostring(L, -1), &out->dtype);
+    case PARAM_F32S:
+        return vocab_vector(L, -1, &out->f32s);
     case PARAM_F64S:
     case PARAM_I64S:
         return lua_istable(L, -1) && read_f64s(L, out, p->type == PARAM_I64S);
@@ -84,6 +86,9 @@ static bool default_arg(const struct param *p, union op_arg *out)
         return true;
     case PARAM_DTYPE:
         return dtype_find(p->fallback, &out->dtype);
+    case PARAM_F32S:
+        out->f32s = NULL;
+        return true;
     case PARAM_F64S:
         out->f64s.n = 0;
         return true;
@@ -108,8 +113,6 @@ static void check_names(lua_State *L, const struct op *op)
         sandbox_error(L, "%s has no parameter '%s'", op->name, name);
     }
 }
-
-enum { PARAMS_MAX = 16 };
 
 static uint32_t read_inputs(lua_State *L, const struct op *op, struct node_id *in)
 {
@@ -161,13 +164,13 @@ int vocab_op(lua_State *L)
 {
     struct vocab *v = vocab_of(L);
     const struct op *op = op_find(luaL_checkstring(L, 1));
-    union op_arg arg[PARAMS_MAX];
+    union op_arg arg[OP_PARAMS_MAX];
     struct node_id in[OP_INPUTS_MAX], out;
     struct err err;
 
-    luaL_argcheck(L, op != NULL && op->nparam <= PARAMS_MAX, 1, "no such op");
+    luaL_argcheck(L, op != NULL && op->nparam <= OP_PARAMS_MAX, 1, "no such op");
     lua_settop(L, 5);
-    luaL_checkstack(L, 3 * PARAMS_MAX, "op");
+    luaL_checkstack(L, 3 * OP_PARAMS_MAX, "op");
     const char *context = luaL_optstring(L, 4, "");
     const uint32_t n = read_inputs(L, op, in);
 

@@ -1,6 +1,7 @@
 /* op.c - the table of ops, and what follows from an op's description */
 #include "op/op.h"
 
+#include <math.h>
 #include <string.h>
 
 #define OP(name) extern const struct op op_##name;
@@ -29,6 +30,24 @@ int op_param(const struct op *op, const char *name)
         if (strcmp(op->param[i].name, name) == 0)
             return (int)i;
     return -1;
+}
+
+const struct op_f32s *op_f32s(const float *v, int64_t n, struct arena *arena)
+{
+    struct op_f32s *out = arena_alloc(arena, sizeof(*out));
+
+    *out = (struct op_f32s){.v = v, .n = n, .digest = hash_bytes(v, (size_t)n * sizeof(*v))};
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(v[i])) {
+            out->min = out->max = v[i];
+            break;
+        }
+        if (i == 0 || v[i] < out->min)
+            out->min = v[i];
+        if (i == 0 || v[i] > out->max)
+            out->max = v[i];
+    }
+    return out;
 }
 
 /* 0 when A is 0 or the result overflows. */

@@ -8,10 +8,16 @@
 #ifndef OP_OP_H
 #define OP_OP_H
 
+#include "base/arena.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "tensor/tensor.h"
 
-enum { OP_INPUTS_MAX = 65, OP_TILE = 65536 /* elements in a tile of reduce, in flat order */ };
+enum {
+    OP_INPUTS_MAX = 65,
+    OP_PARAMS_MAX = 16,
+    OP_TILE = 65536 /* elements in a tile of reduce, in flat order */
+};
 
 enum param_type {
     PARAM_F64,
@@ -22,6 +28,7 @@ enum param_type {
     PARAM_F64S,  /* a list of numbers */
     PARAM_I64S,  /* a list of integers */
     PARAM_TEXT,  /* any string */
+    PARAM_F32S,  /* a vector of many f32, or none; a key holds its digest */
 };
 
 struct param {
@@ -31,6 +38,15 @@ struct param {
     const char *fallback;     /* the default as text ("1", "true", "f32", "[]"), NULL: required */
     const char *const *words; /* of PARAM_WORD: NULL-terminated */
     const char *doc;          /* one line: meaning and unit */
+};
+
+/* The vector of a PARAM_F32S, made by op_f32s and never copied: it must outlive the calls that
+ * use it (in a graph's arena it does). */
+struct op_f32s {
+    const float *v;
+    int64_t n;
+    float min, max; /* of its values; both NaN if one of them is */
+    struct digest digest;
 };
 
 union op_arg {
@@ -47,6 +63,7 @@ union op_arg {
         const int64_t *v;
         uint32_t n;
     } i64s;
+    const struct op_f32s *f32s; /* NULL: none */
 };
 
 struct op;
@@ -84,6 +101,9 @@ struct op {
     /* After infer: true when the output's bytes are input 0's whatever they hold (a cast to its
      * own type, a scale by 1), so that no node is needed. NULL: never. */
     bool (*identity)(const struct op_call *call);
+    /* After infer: true when argument I decides nothing here, given the others; the node is then
+     * made without it, so that keys do not depend on it. Only for PARAM_F32S. NULL: never. */
+    bool (*ignores)(const struct op_call *call, uint32_t i);
     /* NULL: OP_F32. */
     enum op_form (*form)(const struct op_call *call);
     /* Ranges of rows begin and end at multiples of this many elements (and of the blocks of
@@ -117,6 +137,9 @@ const struct op *op_find(const char *name); /* or NULL */
 
 /* The index of a parameter by name, or -1. */
 int op_param(const struct op *op, const char *name);
+
+/* The vector of the N floats V, which stay where they are. */
+const struct op_f32s *op_f32s(const float *v, int64_t n, struct arena *arena);
 
 /* Whole-range granule: lcm of the op's own and the blocks of its dtypes. 0 when it overflows. */
 int64_t op_granule(const struct op_call *call);

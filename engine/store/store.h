@@ -129,9 +129,9 @@ bool store_put_fact(struct store *store, struct digest key, const void *bytes, s
 
 /* What was put under KEY in the cache DIR, in ARENA. False when it is not there or damaged, and
  * when DIR is no cache of this version. Takes no lock. A later key may take a key's place. */
-bool snapshot_get(const char *dir, struct digest key, struct arena *arena, struct bytes *out);
-bool snapshot_put(struct store *store, struct digest key, const void *bytes, size_t n,
-                  struct err *err) MUST_USE;
+bool store_last(const char *dir, struct digest key, struct arena *arena, struct bytes *out);
+bool store_put_last(struct store *store, struct digest key, const void *bytes, size_t n,
+                    struct err *err) MUST_USE;
 /* The path of the log: whoever trusts a snapshot must find it as it was. */
 const char *store_log(const struct store *store);
 

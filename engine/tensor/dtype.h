@@ -5,7 +5,7 @@
 #include "base/cc.h"
 
 enum dtype {
-#define DTYPE(name, st, gguf, elements, bytes, kind, version) DTYPE_##name,
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) DTYPE_##name,
 #include "tensor/dtype.def"
 #undef DTYPE
     DTYPE_COUNT
@@ -20,6 +20,7 @@ struct dtype_info {
     uint32_t elements, bytes; /* of one block */
     enum dtype_kind kind;
     uint32_t version;
+    bool weighted; /* its encoding uses the column weights of an imatrix */
 };
 
 const struct dtype_info *dtype_info(enum dtype dtype);

@@ -250,10 +250,10 @@ while [ "$at" -lt "$size" ]; do
     lua5.4 "$bytes" flip cache/log $at
     again "byte $at"
     [ "$at" -ge "$last" ] || grep -q 'damaged place' "$scratch/err" || quiet=$((quiet + 1))
-    at=$((at + 1))
+    at=$((at + 3))
 done
-verdict any_flipped_byte_of_a_log_is_no_harm
-ok only_padding_is_not_missed [ $quiet -le 16 ]
+verdict every_third_byte_of_a_log_flipped_is_no_harm
+ok only_padding_is_not_missed [ $quiet -le 6 ]
 cd "$scratch/log" || exit 2
 case=tiny
 

@@ -154,6 +154,8 @@ same an_undisturbed_build_ends_well 0 "$code"
 run_none=$(of run)
 wanted=$(digest outputs)
 took=$(of wall_ms)
+"$VBUILD_DEBUG" --json="$scratch/json" >"$scratch/out" 2>&1
+same both_programs_are_made_of_one_source "0 0" "$? $(of run)"
 recipe 0.7 >"$scratch/old/build.lua"
 cd "$scratch/old" || exit 2
 vb

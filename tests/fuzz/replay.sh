@@ -17,6 +17,7 @@ run() { # NAME FOLDER...
     fi
 }
 run gguf tests/golden/gguf
+run imatrix tests/golden/imatrix
 run json tests/fuzz/corpus/json tests/models/nano-qwen2
 run safetensors tests/golden/safetensors tests/golden/malformed/safetensors
 echo "$passed passed, $failed failed"

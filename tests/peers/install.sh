@@ -1,8 +1,8 @@
 #!/bin/sh
 # install.sh - the peers that tests/peers and bench compare with, once for each set of versions
 #
-# A Python environment (mergekit, torch, transformers, ...) and llama.cpp's tools, built with
-# their default flags. What is there already is left alone; a stopped run is begun again.
+# A Python environment (mergekit, torch, transformers, ...), two real models, and llama.cpp's
+# tools, built with their default flags. What is there already is left alone; a stopped run is begun again.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/where.sh"
@@ -24,19 +24,28 @@ if [ ! -e "$peer_venv/complete" ]; then
     touch "$peer_venv/complete"
 fi
 
+if [ ! -e "$peer_weights/complete" ]; then
+    say "installing real weights into $peer_weights"
+    rm -rf "$peer_weights"
+    # shellcheck disable=SC2086
+    "$peer_venv/bin/pip" install -q --no-deps --target "$peer_weights" $peer_weight_pins
+    touch "$peer_weights/complete"
+fi
+
 llama=$peers/llama-$peer_llama
 if [ ! -e "$llama/complete" ]; then
     say "building llama.cpp's tools in $llama (ten minutes and more)"
     rm -rf "$llama"
     mkdir -p "$llama/archive" "$llama/source"
     PATH=$peer_venv/bin:$PATH
-    pip download -q --no-deps --no-build-isolation --no-binary llama-cpp-python -d "$llama/archive" \
-        "llama-cpp-python==$peer_llama"
+    pip download -q --no-deps --no-build-isolation --no-binary llama-cpp-python \
+        -d "$llama/archive" "llama-cpp-python==$peer_llama"
     tar -xzf "$llama"/archive/*.tar.gz -C "$llama/source" --strip-components=1
-    cmake -S "$peer_source" -B "$llama/build" >"$llama/configure.log"
     # shellcheck disable=SC2086
-    nice -n 10 cmake --build "$llama/build" -j"$(nproc)" --target $peer_tools \
-        >"$llama/build.log" 2>&1 || {
+    {
+        cmake -S "$peer_source" -B "$llama/build" &&
+            nice -n 10 cmake --build "$llama/build" -j"$(nproc)" --target $peer_tools
+    } >"$llama/build.log" 2>&1 || {
         tail -n 20 "$llama/build.log" >&2
         exit 1
     }

@@ -15,6 +15,7 @@ VBUILD = os.environ["VBUILD"]
 BIN = pathlib.Path(os.environ["PEER_BIN"])
 SOURCE = pathlib.Path(os.environ["PEER_SOURCE"])
 VENV = pathlib.Path(os.environ["PEER_VENV"])
+WEIGHTS = pathlib.Path(os.environ["PEER_WEIGHTS"])
 
 _counts = {True: 0, False: 0}
 
@@ -91,7 +92,9 @@ def folder_tensors(folder):
 
 
 def gguf_tensors(path):
-    """Name -> (type name, shape, bytes) of a GGUF file, by the gguf package."""
+    """Name -> (type name, shape, bytes) of a GGUF file, by llama.cpp's own reader."""
+    if str(SOURCE / "gguf-py") not in sys.path:
+        sys.path.insert(1, str(SOURCE / "gguf-py"))  # it knows types that the package lacks
     from gguf import GGUFReader
     return {t.name: (t.tensor_type.name, tuple(int(n) for n in t.shape), t.data.tobytes())
             for t in GGUFReader(path).tensors}

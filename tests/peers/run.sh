@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . tests/peers/where.sh
-for stamp in "$peer_venv/complete" "$peers/llama-$peer_llama/complete"; do
+for stamp in "$peer_venv/complete" "$peer_weights/complete" "$peers/llama-$peer_llama/complete"; do
     [ -e "$stamp" ] || {
         echo "run.sh: the peers are not installed ($stamp): run make peers" >&2
         exit 1
@@ -18,11 +18,12 @@ case $VBUILD in /*) ;; *) VBUILD=$PWD/$VBUILD ;; esac
     echo "run.sh: there is no $VBUILD: run make" >&2
     exit 1
 }
-export VBUILD PEER_BIN="$peer_bin" PEER_SOURCE="$peer_source" PEER_VENV="$peer_venv"
+export VBUILD PEER_BIN="$peer_bin" PEER_SOURCE="$peer_source" PEER_VENV="$peer_venv" \
+    PEER_WEIGHTS="$peer_weights"
 # No peer may reach for the net; sums of one thread are the same from run to run.
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 list=
-[ $# -gt 0 ] || set -- merge load llama convert quantize writer
+[ $# -gt 0 ] || set -- merge load llama convert quantize writer real
 for name in "$@"; do
     list="$list|$peer_python tests/peers/check_$name.py"
 done

@@ -47,14 +47,15 @@ function pages.types(text)
     "engine/kernel/NAME.c. *listed and copied*: readable and taken over unchanged, not computed",
     "with. Bits per weight are block bytes * 8 / elements. The version is in the key of everything",
     "that codes or decodes the type.", "",
-    "| name | kind | elements | bytes | bits per weight | GGUF number | safetensors | version |",
-    "|---|---|---:|---:|---:|---:|---|---:|",
+    "| name | kind | elements | bytes | bits per weight | GGUF number | safetensors | imatrix "
+      .. "| version |",
+    "|---|---|---:|---:|---:|---:|---|---|---:|",
   }
   for row in kit.code(text):gmatch("DTYPE(%b())") do
     local p = split(row:sub(2, -2))
-    out[#out + 1] = ("| `%s` | %s | %s | %s | %.4g | %s | %s | %s |"):format(p[1], kinds[p[6]],
+    out[#out + 1] = ("| `%s` | %s | %s | %s | %.4g | %s | %s | %s | %s |"):format(p[1], kinds[p[6]],
       p[4], p[5], tonumber(p[5]) * 8 / tonumber(p[4]), p[3] == "-1" and "" or p[3],
-      p[2] == "NULL" and "" or unquote(p[2]), p[7])
+      p[2] == "NULL" and "" or unquote(p[2]), p[8] == "1" and "used" or "", p[7])
   end
   out[#out + 1] = ""
   return table.concat(out, "\n")
@@ -63,6 +64,7 @@ end
 local param_kinds = {
   PARAM_F64 = "number", PARAM_I64 = "integer", PARAM_BOOL = "boolean", PARAM_WORD = "word",
   PARAM_DTYPE = "type", PARAM_F64S = "numbers", PARAM_I64S = "integers", PARAM_TEXT = "text",
+  PARAM_F32S = "vector",
 }
 
 local function range(kind, low, high)

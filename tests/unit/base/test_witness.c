@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ static const struct sight *find(const struct sight *list, uint32_t n, const char
 }
 
 /* If a look went unseen, a snapshot could outlive a change of what was looked at. */
-static void every_look_is_seen(void)
+TEST(every_look_is_seen)
 {
     struct arena *arena = arena_new();
     const char *read = at(arena, "read"), *mapped = at(arena, "mapped"),
@@ -73,7 +74,7 @@ static void every_look_is_seen(void)
 }
 
 /* If a sight stood after its path changed, the change would be missed. */
-static void a_changed_path_does_not_stand(void)
+TEST(a_changed_path_does_not_stand)
 {
     struct arena *arena = arena_new();
     const char *file = at(arena, "file"), *folder = at(arena, "names"),
@@ -102,7 +103,7 @@ static void a_changed_path_does_not_stand(void)
 }
 
 /* If the stamp were taken after the look, a change between the two would be missed. */
-static void a_path_counts_as_it_was_first_seen(void)
+TEST(a_path_counts_as_it_was_first_seen)
 {
     struct arena *arena = arena_new();
     const char *file = at(arena, "twice");
@@ -128,16 +129,20 @@ static void a_path_counts_as_it_was_first_seen(void)
     arena_free(arena);
 }
 
-int main(void)
+static void all(void)
 {
     struct err err;
 
-    snprintf(dir, sizeof(dir), "/tmp/vbuild-witness.%ld", (long)getpid());
-    if (!dir_make(dir, &err))
-        return 1;
-    RUN(every_look_is_seen);
-    RUN(a_changed_path_does_not_stand);
-    RUN(a_path_counts_as_it_was_first_seen);
-    CHECK(dir_remove(dir, &err));
-    TEST_MAIN();
+    snprintf(dir, sizeof(dir), "/tmp/vbuild-witness-XXXXXX");
+    if (!mkdtemp(dir)) {
+        perror(dir);
+        exit(1);
+    }
+    RUN(every_look_is_seen)
+    RUN(a_changed_path_does_not_stand)
+    RUN(a_path_counts_as_it_was_first_seen)
+    if (!dir_remove(dir, &err))
+        fprintf(stderr, "%s\n", err.text);
 }
+
+TEST_MAIN(all();)

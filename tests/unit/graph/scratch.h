@@ -87,7 +87,7 @@ static inline struct node_id scaled(struct graph *g, struct node_id in, double g
 
 static inline struct node_id quantized(struct graph *g, struct node_id in, enum dtype type)
 {
-    return add(g, "quantize", &in, 1, &(union op_arg){.dtype = type});
+    return add(g, "quantize", &in, 1, (const union op_arg[]){{.dtype = type}, {.f32s = NULL}});
 }
 
 static inline struct node_id slerped(struct graph *g, struct node_id a, struct node_id b, double t)

@@ -127,7 +127,7 @@ TEST(wrong_words_offer_the_right_ones)
 /* False: values that belong to a later release, or to other words, pass in silence. */
 TEST(what_is_not_there_says_so)
 {
-    fails("return { a = gguf { quantize { base, 'Q4_K_M' } } }", "next release");
+    fails("return { a = gguf { quantize { base, 'Q2_K_S' } } }", "requires an imatrix");
     fails("return { a = gguf { quantize { base, default = 'q4_k_m' } } }", "is a preset");
     fails("return { a = gguf { quantize { base, default = 'q8_k' } } }", "hold q8_0");
     fails("return { a = gguf { quantize { base, default = 'q8_1' } } }", "activations");

@@ -129,7 +129,8 @@ TEST(nothing_of_the_machine_is_there)
         snprintf(what, sizeof(what), "undeclared variable '%s'", gone[i]);
         check_fails(text, 1, what);
     }
-    check_gives("return tostring(math.random) .. tostring(string.dump)", "nilnil");
+    check_fails("return math.random", 1, "math has no 'random'");
+    check_fails("return string.dump", 1, "string has no 'dump'");
     check_gives("return tostring(getmetatable('')) .. tostring(getmetatable(string))",
                 "protectedfrozen");
     check_gives("return tostring(getmetatable(_G)) .. tostring(next(_G))", "frozennil");

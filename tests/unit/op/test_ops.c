@@ -26,7 +26,16 @@ static double draw_number(const struct param *p, bool whole)
     return whole ? floor(x) : x;
 }
 
-static void draw_arg(const struct param *p, uint32_t nin, union op_arg *arg, double *f, int64_t *n)
+/* What drawn lists lie in. */
+struct lists {
+    double f64[RUN_INPUTS];
+    int64_t i64[2];
+    float f32[1024];
+    struct op_f32s vector;
+};
+
+static void draw_arg(const struct param *p, uint32_t nin, int64_t cols, union op_arg *arg,
+                     struct lists *to)
 {
     static const char *const names[] = {"a.weight", "model.norm.weight", "q.bias"};
     uint32_t words = 0;
@@ -51,18 +60,24 @@ static void draw_arg(const struct param *p, uint32_t nin, union op_arg *arg, dou
         break;
     case PARAM_F64S:
         for (uint32_t i = 0; i < nin; i++)
-            f[i] = draw_number(p, false);
+            to->f64[i] = draw_number(p, false);
         arg->f64s.n = nin;
-        arg->f64s.v = f;
+        arg->f64s.v = to->f64;
         break;
     case PARAM_I64S:
-        n[0] = draw(300);
-        n[1] = draw(300);
+        to->i64[0] = draw(300);
+        to->i64[1] = draw(300);
         arg->i64s.n = draw(3);
-        arg->i64s.v = n;
+        arg->i64s.v = to->i64;
         break;
     case PARAM_TEXT:
         arg->word = names[draw(countof(names))];
+        break;
+    case PARAM_F32S:
+        for (int64_t i = 0; i < cols; i++)
+            to->f32[i] = (float)draw_number(p, true);
+        to->vector = (struct op_f32s){.v = to->f32, .n = cols};
+        arg->f32s = draw(2) ? &to->vector : NULL;
         break;
     }
 }
@@ -93,15 +108,14 @@ static bool split_invariant(const struct op *op)
     struct run r = {.op = op, .nin = op->in_min + draw(most - op->in_min + 1)};
     const enum dtype dtype = (enum dtype)draw(draw(2) ? 4 : DTYPE_COUNT);
     const int64_t rows = draw(8) * 12, cols = draw(4) ? 256 * draw(4) : draw(400);
-    double f[RUN_INPUTS];
-    int64_t n[2];
+    struct lists lists;
     struct digest whole = {{0}};
     bool taken, ok = true;
 
     for (uint32_t j = 0; j < r.nin; j++)
         r.in[j] = run_tensor(j && draw(4) == 0 ? (enum dtype)draw(4) : dtype, rows, cols);
     for (uint32_t i = 0; i < op->nparam; i++)
-        draw_arg(&op->param[i], r.nin, &r.arg[i], f, n);
+        draw_arg(&op->param[i], r.nin, cols, &r.arg[i], &lists);
     for (uint32_t j = 0; j < r.nin; j++)
         if (!tensor_check(&r.in[j], &r.err))
             return false;
@@ -162,13 +176,14 @@ TEST(every_op_describes_itself)
         CHECK(i == 0 || strcmp(all_ops[i - 1]->name, op->name) < 0);
         CHECK(!op->reduce == !op->combine && !op->reduce == !op->passes_max);
         CHECK(!op->reduce || (op->state_bytes && op->partial_bytes));
+        CHECK(op->nparam <= OP_PARAMS_MAX);
         for (uint32_t p = 0; p < op->nparam; p++) {
             const struct param *param = &op->param[p];
 
             CHECK(op_param(op, param->name) == (int)p && param->doc && param->doc[0]);
             CHECK((param->type == PARAM_WORD) == (param->words != NULL));
             if (param->type == PARAM_F64 || param->type == PARAM_I64 || param->type == PARAM_F64S ||
-                param->type == PARAM_I64S)
+                param->type == PARAM_I64S || param->type == PARAM_F32S)
                 CHECK_IN(param->min < param->max, "%s %s", op->name, param->name);
         }
     }
@@ -186,6 +201,7 @@ TEST(granules_are_common_multiples)
     r.in[0] = run_tensor(DTYPE_q8_0, 4, 256);
     r.op = op_find("quantize");
     r.arg[0].dtype = DTYPE_q6_k;
+    r.arg[1].f32s = NULL;
     CHECK(run_infer(&r) && op_granule(&r.call) == 256);
     r.op = op_find("permute");
     r.in[0] = (struct tensor){.dtype = DTYPE_f6_e3m2, .rank = 1, .dim = {((int64_t)1 << 62) - 1}};

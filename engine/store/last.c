@@ -23,7 +23,7 @@ static bool right_format(const char *dir, struct arena *arena)
            format_number(text, n) == FORMAT_NUMBER;
 }
 
-bool snapshot_get(const char *dir, struct digest key, struct arena *arena, struct bytes *out)
+bool store_last(const char *dir, struct digest key, struct arena *arena, struct bytes *out)
 {
     struct digest said;
     struct err ignored;
@@ -62,8 +62,8 @@ static bool put_file(struct store *store, const char *name, const struct buf *fi
     return ok;
 }
 
-bool snapshot_put(struct store *store, struct digest key, const void *bytes, size_t n,
-                  struct err *err)
+bool store_put_last(struct store *store, struct digest key, const void *bytes, size_t n,
+                    struct err *err)
 {
     const struct digest d = hash_bytes(bytes, n);
     struct buf file = {0};
