@@ -22,12 +22,13 @@ static void write_text(const char *path, const char *text)
     CHECK(file_replace(path, text, strlen(text), &err));
 }
 
-static const struct sight *find(const struct sight *list, uint32_t n, const char *path)
+/* What was seen of PATH; kind SIGHT_KINDS when nothing was. */
+static struct sight find(const struct sight *list, uint32_t n, const char *path)
 {
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(list[i].path, path) == 0)
-            return &list[i];
-    return NULL;
+            return list[i];
+    return (struct sight){.path = path, .kind = SIGHT_KINDS};
 }
 
 /* If a look went unseen, a snapshot could outlive a change of what was looked at. */
@@ -61,12 +62,12 @@ TEST(every_look_is_seen)
 
     filemap_close(&map);
     CHECK(n == 6);
-    CHECK(find(list, n, read)->kind == SIGHT_FILE);
-    CHECK(find(list, n, mapped)->kind == SIGHT_FILE);
-    CHECK(stamp_eq(find(list, n, stamped)->stamp, stamp));
-    CHECK(find(list, n, missing)->kind == SIGHT_ABSENT);
-    CHECK(find(list, n, folder)->kind == SIGHT_FOLDER);
-    CHECK(find(list, n, listed)->kind == SIGHT_LISTED);
+    CHECK(find(list, n, read).kind == SIGHT_FILE);
+    CHECK(find(list, n, mapped).kind == SIGHT_FILE);
+    CHECK(stamp_eq(find(list, n, stamped).stamp, stamp));
+    CHECK(find(list, n, missing).kind == SIGHT_ABSENT);
+    CHECK(find(list, n, folder).kind == SIGHT_FOLDER);
+    CHECK(find(list, n, listed).kind == SIGHT_LISTED);
     CHECK(!file_exists(missing)); /* nobody watches any more */
     for (uint32_t i = 0; i < n; i++)
         CHECK(sight_stands(&list[i]));
