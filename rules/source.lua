@@ -189,7 +189,7 @@ local function opened_model(data)
   return model.new(data)
 end
 
-local function open_hf(data, opened, path)
+local function open_hf(data, opened)
   local dir = opened.dir or opened.path:match("^(.*)/[^/]*$") or "."
   data.card = hf_card(dir, data.name)
   if data.card.config then
@@ -229,7 +229,7 @@ function m.source(word, args)
   end
   local opened = engine.open(path)
   local data = { name = label(path) }
-  if opened.kv then open_gguf(data, opened) else open_hf(data, opened, path) end
+  if opened.kv then open_gguf(data, opened) else open_hf(data, opened) end
   return opened_model(data)
 end
 
