@@ -189,7 +189,7 @@ local function make_gguf(art, name)
   local order, file_type, quantized = plan_gguf(data, options, extra)
   local kv, facts = convert.kvs(data.plain or data, {
     file_type = file_type, title = options.title, name = name, sources = data.sources,
-    extra = extra, quantize = quantized or nil,
+    extra = extra, quantize = quantized or nil, imatrix = data.imatrix,
   })
   warn_all(facts.warnings)
   if facts.chat_template == false then

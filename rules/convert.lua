@@ -363,18 +363,21 @@ local function put_tokenizer(put, add, model, cfg, options)
   return facts
 end
 
--- The order llama-quantize leaves the keys in (Q 4.5): those it sets go to the end.
-local function as_quantize(list, file_type)
+-- The order llama-quantize leaves the keys in (Q 4.5): those it sets go to the end. FACTS of
+-- the imatrix, if there is one: { { KEY, TYPE, VALUE }, ... }.
+local function as_quantize(list, file_type, facts)
   local out, put, add = builder()
+  local again = { ["general.quantization_version"] = true, ["general.file_type"] = true }
+  for _, fact in ipairs(facts or {}) do again[fact[1]] = true end
   for _, entry in ipairs(list) do
-    local key = entry.key
-    if key ~= "general.quantization_version" and key ~= "general.file_type"
-      and not key:find("^split%.") then
-      add(entry)
-    end
+    if not again[entry.key] and not entry.key:find("^split%.") then add(entry) end
   end
   put("general.quantization_version", "u32", 2)
   put("general.file_type", "u32", file_type)
+  for _, fact in ipairs(facts or {}) do
+    local key, kind, value = table.unpack(fact)
+    add { key = key, type = kind, value = value, raw = engine.encode(kind, value) }
+  end
   return out
 end
 
@@ -416,7 +419,7 @@ local function from_gguf(model, options)
   if options.title then put("general.name", "str", options.title) end
   if options.file_type then put("general.file_type", "u32", options.file_type) end
   for _, entry in ipairs(options.vocab or {}) do add(entry) end
-  if options.quantize then list = as_quantize(list, options.file_type) end
+  if options.quantize then list = as_quantize(list, options.file_type, options.imatrix) end
   return list
 end
 
@@ -424,7 +427,8 @@ end
 -- and { warnings =, chat_template = }. OPTIONS: file_type (needed but for a GGUF source that
 -- keeps its own), title, name (of the artifact), pre, sources (labels of the parents), vocab
 -- (tokenizer entries to take instead), extra (as in m.order), quantize = true: the keys as
--- llama-quantize leaves them, file_type being that of the quantized file.
+-- llama-quantize leaves them, file_type being that of the quantized file, with what it says of
+-- its imatrix (a list of { KEY, TYPE, VALUE }).
 function m.kvs(model, options)
   if model.card.kind == "gguf" then
     return from_gguf(model, options), { warnings = {}, chat_template = true }
@@ -438,7 +442,7 @@ function m.kvs(model, options)
   put_family(put, model.arch, cfg, options.file_type)
   put("general.quantization_version", "u32", 2)
   local facts = put_tokenizer(put, add, model, cfg, options)
-  if options.quantize then list = as_quantize(list, options.file_type) end
+  if options.quantize then list = as_quantize(list, options.file_type, options.imatrix) end
   return list, facts
 end
 

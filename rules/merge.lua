@@ -142,7 +142,10 @@ local function over(word, list, donor, options, row_local, combine)
     local new = model.put(t, node, map)
     new.shard, new.at = nil, nil
     if node == nodes[1] and #nodes == 1 then new.shard, new.at = t.shard, t.at end
-    new.from = { name = here.name, layer = t.layer, model = donor.name }
+    local from = (model.by_name(donor)[t.name] or t).from
+    new.from = {
+      name = here.name, layer = t.layer, model = donor.name, origin = from.origin or from,
+    }
     result[#result + 1] = new
   end
   return result

@@ -5,9 +5,11 @@
 --            tensors = { T... }, card_layers (for each layer, its number in the card's config),
 --            sources = { labels of the models it is made from }, unknown = { names left out },
 --            quantized, plain (the model before quantize, for the metadata),
---            file_type (the number of the preset it is quantized to) }
+--            file_type (the number of the preset it is quantized to),
+--            imatrix (what its file says of the imatrix it is quantized with) }
 --   T = { name, layer, role, bias, gguf, node, map, row, shard, at,
---         from = { name, layer, model } } (of a source: T itself, with its model)
+--         from = { name, layer, model } } (of a source: T itself, with its model; of a merge
+--         also origin: the T of a source that its donor has there)
 -- T.map = { kind = "to_hf", head = n }: the bytes lie in GGUF row order. Tensors are shared
 -- between models and never changed after they were made.
 

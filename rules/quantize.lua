@@ -3,6 +3,7 @@
 local check = require "check"
 local convert = require "convert"
 local hparams = require "hparams"
+local imatrix = require "imatrix"
 local maps = require "maps"
 local model = require "model"
 local presets = require "presets"
@@ -67,8 +68,9 @@ local function experts_note(t, by)
   end
 end
 
--- T as type TO. WHAT gave it: a word of the recipe, for messages.
-local function make(data, t, to, what, allow)
+-- T as type TO, with its VECTOR of an imatrix or nil. WHAT gave it: a word of the recipe, for
+-- messages.
+local function make(data, t, to, what, allow, vector)
   if to == "keep" or engine.type(t.node) == to then return t end
   local from, per_block = maps.kind(engine.type(t.node))
   if from == "plain" and per_block == 1 then
@@ -79,6 +81,7 @@ local function make(data, t, to, what, allow)
   local kind, elements = maps.kind(to)
   if kind == "block" then check_width(t, to, elements, what) end
   maps.must_decode("quantize", t)
+  if kind == "block" then return imatrix.quantize(t, to, vector) end
   return maps.to_type(t, to, kind)
 end
 
@@ -189,8 +192,8 @@ local function check_words(preset, layers, options, by)
   end
 end
 
--- Types that this release cannot make, and those it makes only with an importance matrix.
-local function check_targets(preset, list, chosen, has_im)
+-- Types that this release cannot make, and those made only with an importance matrix.
+local function check_targets(preset, list, chosen, im, vectors)
   for i, t in ipairs(list) do
     local to = chosen[i]
     if to ~= engine.type(t.node) then
@@ -198,10 +201,7 @@ local function check_targets(preset, list, chosen, has_im)
         check.fail("quantize: %s gives %s the type %s, which is not made in this release",
           preset.name, t.gguf, to)
       end
-      if not has_im and presets.needs_imatrix(preset, t.gguf, to) then
-        check.fail("quantize: this quantization requires an imatrix: %s gives %s the type %s, and "
-          .. "imatrix = comes with a later release", preset.name, t.gguf, to)
-      end
+      imatrix.demand(im, t, to, preset, preset.name, vectors[i])
     end
   end
 end
@@ -225,7 +225,7 @@ local function copied_file_type(data, number)
   return number
 end
 
-local function by_preset(data, preset, layers, options)
+local function by_preset(data, preset, layers, options, im)
   if data.card.kind ~= "gguf" then model.structured("quantize", data) end
   local given, number = through(data, check_via(options.via))
   local list = convert.order({ tensors = given, card = data.card }, "quantize")
@@ -236,10 +236,12 @@ local function by_preset(data, preset, layers, options)
     for role in pairs(model.roles(data)) do have[role] = true end
     value.present("quantize", types.words(layers), have, data.name)
   end
-  choice.pure, choice.has_im = options.pure, false
+  choice.pure, choice.has_im = options.pure, im ~= nil
   local chosen, refused = presets.choose(described(list), hparams.of(data), preset, choice)
   if not chosen then check.fail("quantize: %s: %s", preset.name, refused) end
-  check_targets(preset, list, chosen, choice.has_im)
+  local function may(t) return m.quantizable(t, data.arch_name) end
+  local vectors = im and imatrix.vectors(im, list, chosen, may) or {}
+  check_targets(preset, list, chosen, im, vectors)
   local made = {}
   for i, t in ipairs(list) do
     local to, what = chosen[i], by[i] or preset.name
@@ -248,7 +250,7 @@ local function by_preset(data, preset, layers, options)
     else
       to, what = unquantized(data, t, layers) or "keep", t.role
     end
-    made[t] = make(data, t, to, what, options.allow_requantize)
+    made[t] = make(data, t, to, what, options.allow_requantize, vectors[i])
   end
   local tensors = {}
   for i, t in ipairs(given) do tensors[i] = made[t] end
@@ -257,7 +259,7 @@ end
 
 -- ---- types ------------------------------------------------------------------------------------
 
-local function by_types(data, layers, options)
+local function by_types(data, layers, options, im)
   if #layers == 0 then
     check.fail("quantize needs an allocation: a preset (\"Q4_K_M\"), types { ... } or ROLE = TYPE")
   end
@@ -268,10 +270,12 @@ local function by_types(data, layers, options)
     value.present("quantize", types.words(layers), model.roles(data), data.name)
   end
   local via = check_via(options.via)
-  local tensors = {}
-  for i, t in ipairs(via and through(data, via) or data.tensors) do
+  local list = via and through(data, via) or data.tensors
+  local function may(t) return m.quantizable(t, data.arch_name) end
+  local chosen, words, tensors = {}, {}, {}
+  for i, t in ipairs(list) do
     local to, by
-    if m.quantizable(t, data.arch_name) then
+    if may(t) then
       to, by = types.pick(layers, t, data.layers)
       if not to then
         check.fail("quantize: nothing gives the type of %s (role '%s'); name it, its group or a "
@@ -282,12 +286,20 @@ local function by_types(data, layers, options)
       to, by = unquantized(data, t, layers), t.role
       to = to or ((data.card.kind == "gguf" or t.gguf_only) and "keep" or "f32")
     end
-    tensors[i] = make(data, t, to, by, options.allow_requantize)
+    chosen[i], words[i] = to, by or false
+  end
+  local vectors = im and imatrix.vectors(im, list, chosen, may) or {}
+  for i, t in ipairs(list) do
+    local to, by = chosen[i], words[i] or nil
+    if to ~= engine.type(t.node) then
+      imatrix.demand(im, t, to, {}, by or "default", vectors[i])
+    end
+    tensors[i] = make(data, t, to, by, options.allow_requantize, vectors[i])
   end
   return tensors
 end
 
---- quantize { m, "Q4_K_M" or types { ... }, ROLE = TYPE, default = TYPE }
+--- quantize { m, "Q4_K_M" or types { ... }, ROLE = TYPE, default = TYPE, imatrix = "FILE" }
 function m.quantize(word, args)
   local items, options, by_role = check.args(word, args)
   local data = model.data("quantize", items[1])
@@ -305,15 +317,17 @@ function m.quantize(word, args)
     check.fail("quantize takes a model and an allocation, not %d items", #items)
   end
   layers = types.before("quantize", by_role, layers)
+  local im = imatrix.open(options.imatrix)
   local tensors, file_type
   if preset then
-    tensors, file_type = by_preset(data, preset, layers, options)
+    tensors, file_type = by_preset(data, preset, layers, options, im)
   else
-    tensors = by_types(data, layers, options)
+    tensors = by_types(data, layers, options, im)
   end
   types.dead(layers, data.tensors)
   return model.derive(data, tensors, {
     quantized = true, plain = data.plain or data, file_type = file_type,
+    imatrix = im and imatrix.facts(im),
   })
 end
 

@@ -127,10 +127,13 @@ m.list = {
       key("pure", "boolean", "a preset's default type for every matrix, no mixture"),
       key("via", "string", "f32, f16, bf16 or auto: the float type that weights pass through "
         .. "first (default: under a preset the conversion's, so F32 checkpoints pass through F16)"),
+      key("imatrix", "any", "an imatrix file (llama-imatrix's, GGUF or legacy), or { \"FILE\", "
+        .. "include = { TEXTS } or exclude = { TEXTS }, of = source }: entries whose names hold a "
+        .. "text; of: the source whose tensors it names (default: the names in this model)"),
       key("allow_requantize", "boolean", "quantized sources may be quantized again"), optional,
     },
     later = {
-      imatrix = true, budget = true, patterns = true, prune = true, override = true,
+      budget = true, patterns = true, prune = true, override = true,
       allow = true, floor = true, importance = true,
     },
     example = 'quantize { base, "Q4_K_M", attn_v = "q6_k", output = "q8_0" }' },

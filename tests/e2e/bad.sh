@@ -133,8 +133,11 @@ END
 bad a_block_type_for_norms "bad.lua:3:" "norm" "q4_k" "f32" <<'END'
 return { a = gguf { quantize { base, norm = "q4_k", default = "q4_k" } } }
 END
-bad a_width_that_blocks_do_not_divide "bad.lua:4:" "q4_k" "256" "80" <<'END'
-local odd = synthetic { config = { architectures = { "LlamaForCausalLM" }, hidden_size = 160, intermediate_size = 80, num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 64, rms_norm_eps = 1e-5 } }
+bad a_width_that_blocks_do_not_divide "bad.lua:7:" "q4_k" "256" "80" <<'END'
+local odd = synthetic { config = {
+  architectures = { "LlamaForCausalLM" }, hidden_size = 160, intermediate_size = 80,
+  num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 64, rms_norm_eps = 1e-5,
+} }
 return { a = gguf { quantize { odd, ffn_down = "q4_k", default = "q8_0" } } }
 END
 bad requantizing "bad.lua:3:" "quantized already" "allow_requantize = true" <<END
@@ -322,8 +325,8 @@ END
 bad reserved_words "bad.lua:3:" "merge.ties" "later release" <<'END'
 return { a = gguf { merge.ties { base, base } } }
 END
-bad a_reserved_option "bad.lua:3:" "'imatrix'" "later release" <<'END'
-return { a = gguf { quantize { base, default = "q4_k", imatrix = "x" } } }
+bad a_reserved_option "bad.lua:3:" "'budget'" "later release" <<'END'
+return { a = gguf { quantize { base, default = "q4_k", budget = "5GB" } } }
 END
 
 
@@ -454,10 +457,16 @@ bad a_synthetic_model_of_an_absent_config "bad.lua:3:" "'absent.json'" <<'END'
 return { a = gguf { synthetic { config = "absent.json" } } }
 END
 bad a_synthetic_model_that_is_absurd "bad.lua:3:" <<'END'
-return { a = gguf { synthetic { config = { architectures = { "LlamaForCausalLM" }, hidden_size = 1 << 50, intermediate_size = 80, num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 1 << 50, rms_norm_eps = 1e-5 } } } }
+return { a = gguf { synthetic { config = {
+  architectures = { "LlamaForCausalLM" }, hidden_size = 1 << 50, intermediate_size = 80,
+  num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 1 << 50, rms_norm_eps = 1e-5,
+} } } }
 END
 bad a_synthetic_model_of_text_sizes "bad.lua:3:" "hidden_size" <<'END'
-return { a = gguf { synthetic { config = { architectures = { "LlamaForCausalLM" }, hidden_size = "x", intermediate_size = 80, num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 64, rms_norm_eps = 1e-5 } } } }
+return { a = gguf { synthetic { config = {
+  architectures = { "LlamaForCausalLM" }, hidden_size = "x", intermediate_size = 80,
+  num_hidden_layers = 1, num_attention_heads = 2, vocab_size = 64, rms_norm_eps = 1e-5,
+} } } }
 END
 
 # ---- found while nodes ran: exit 1, and an artifact that was there stays as it is

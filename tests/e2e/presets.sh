@@ -1,6 +1,7 @@
 #!/bin/sh
 # presets.sh - llama-quantize's presets: whole files equal its own, from GGUF files and from
-# Hugging Face folders; what a second preset costs; what is refused, and why
+# Hugging Face folders, with importance matrices and without; what a second preset costs; what is
+# refused, and why
 #
 # The hashes are those of llama-quantize's output (tests/golden/quant). tests/e2e/runs.lua writes
 # the recipes, and the 89 small models of as many architectures.
@@ -16,17 +17,19 @@ planned() { ok "$1" grep -qF "\"path\":\"outputs/$2\",\"bytes\":$3," plan.json; 
 # ---- every option set that a recipe can say ------------------------------------------------------
 workspace options
 ln -s "$golden/quant/model/src.gguf" src.gguf
+ln -s "$golden/imatrix/model.dat" im_model.dat
 lua5.4 "$e2e/runs.lua" "$golden/quant/model/endtoend.json" . >list
 vb plan
 same plan_of_the_option_sets 0 "$code"
 cp "$scratch/json" plan.json
 vb
 same option_sets_build 0 "$code"
-while IFS=$tab read -r kind name sha bytes; do
+while IFS=$tab read -r kind name sha bytes n; do
     same "$kind.$name.sha256" "$sha" "$(sha256sum "outputs/$name.gguf" | cut -d' ' -f1)"
     planned "$name.plan_told_its_bytes" "$name.gguf" "$bytes"
 done <list
-same there_are_seventeen_option_sets 17 "$(grep -c ^file list)"
+same there_are_thirty_option_sets 30 "$(grep -c ^file list)"
+same thirteen_have_an_imatrix 13 "$(grep -c 'imatrix = ' build.lua)"
 vb
 same option_sets_again_run_nothing "0 0" "$(of run) $(of written_bytes)"
 
@@ -58,15 +61,33 @@ vb
 same every_architecture_builds 0 "$code"
 grep "^file" list >files
 same there_are_821_files 821 "$(wc -l <files)"
-while IFS=$tab read -r kind name sha bytes; do echo "$sha  outputs/$name.gguf"; done <files >sums
+while IFS=$tab read -r kind name sha bytes n; do echo "$sha  outputs/$name.gguf"; done <files >sums
 sha256sum -c sums 2>&1 | sed -n 's/^outputs.\(.*\)\.gguf: OK$/ok \1/p' >right
 same every_file_is_llama_quantizes "$(wc -l <files)" "$(wc -l <right)"
 cut -d"$tab" -f2 files | sed 's/^/ok /' | grep -vxF -f right | sed 's/^ok/    differs:/'
 vb
 same every_architecture_again_runs_nothing 0 "$(of run)"
-grep -v "^file\|^input" list >others
+
+# With an imatrix, of both formats: its path is part of the file, so each model has its own folder.
+grep "^imfile" list >files
+same there_are_691_files_with_an_imatrix 691 "$(wc -l <files)"
+cut -d"$tab" -f5 files | sort -un >folders
+: >right
+while read -r n; do
+    cd "$n" || exit 2
+    vb
+    [ "$code" = 0 ] || sed "s/^/    $n: /" "$scratch/err"
+    cd ..
+done <folders
+while IFS=$tab read -r kind name sha bytes n; do echo "$sha  $n/outputs/$name.gguf"; done \
+    <files >sums
+sha256sum -c sums 2>&1 | grep -v ': OK$' | sed 's/^/    /'
+same every_file_with_an_imatrix_is_llama_quantizes 691 "$(sha256sum -c sums 2>&1 | grep -c ': OK$')"
+
+grep -v "file\|^input" list | sed 's/^im//; s/"im\.\(dat\|gguf\)"/"N\/im.\1"/' >others
 while IFS=$tab read -r kind name n words; do
-    echo "return { other = gguf { quantize { source '$n.gguf', $words } } }" >other.lua
+    echo "return { other = gguf { quantize { source '$n.gguf', $words } } }" |
+        sed "s|\"N/|\"$n/|" >other.lua
     vb other.lua
     case $kind in
     refused) want="2 0" ;;
@@ -176,7 +197,119 @@ vb types.lua
 same types_find_what_a_preset_made "0 0" "$code $(of run)"
 ok the_same_choice_in_words_is_the_same_file cmp small/x.gguf outputs/x.gguf
 
+# ---- importance matrices -------------------------------------------------------------------------
+workspace weighted
+ln -s "$golden/quant/model/src.gguf" src.gguf
+cp "$golden/imatrix/model.dat" im_model.dat
+cp "$golden/imatrix/model.gguf" twin.gguf
+mkdir same
+cp twin.gguf same/im_model.dat
+cp src.gguf same/src.gguf
+echo 'return {}' >same/build.lua
+
+# weighs OUT WORDS: OUT/x.gguf, quantized with WORDS
+weighs() {
+    echo "local f = source 'src.gguf'
+return { x = gguf { quantize { $2 } } }" >weighs.lua
+    vb -o "$1" weighs.lua
+}
+# imatrix FILE NAME COUNT...: a legacy file, N values of 2 for each NAME
+imatrix() {
+    lua5.4 - "$@" <<'EOF'
+local out = { string.pack("<i4", (#arg - 1) // 2) }
+for i = 2, #arg, 2 do
+  out[#out + 1] = string.pack("<s4i4i4", arg[i], 1, arg[i + 1] + 0)
+    .. string.pack("<f", 2):rep(arg[i + 1] + 0)
+end
+local file = assert(io.open(arg[1], "wb"))
+file:write(table.concat(out))
+file:close()
+EOF
+}
+weighs plain "f, 'Q4_K_M'"
+weighs q8 "f, 'Q8_0'"
+weighs legacy "f, 'Q4_K_M', imatrix = 'im_model.dat'"
+same only_tensors_with_a_vector_run 15 "$(of run)"
+same an_imatrix_gives_no_warning 0 "$(grep -c warning "$scratch/err")"
+weighs gguf "f, 'Q4_K_M', imatrix = 'twin.gguf'"
+same the_same_vectors_run_nothing "0 0" "$code $(of run)"
+ok another_path_is_another_header sh -c '! cmp -s legacy/x.gguf gguf/x.gguf'
+cp weighs.lua same/weighs.lua
+sed -i 's/twin.gguf/im_model.dat/' same/weighs.lua
+cd same || exit 2
+vb weighs.lua
+cd ..
+ok the_same_path_and_vectors_are_the_same_file cmp legacy/x.gguf same/outputs/x.gguf
+weighs q8im "f, 'Q8_0', imatrix = 'im_model.dat'"
+same a_type_that_uses_no_vector_runs_nothing "0 0" "$code $(of run)"
+ok its_header_names_the_imatrix sh -c '! cmp -s q8/x.gguf q8im/x.gguf'
+weighs words "f, default = 'q4_k', imatrix = { 'im_model.dat', exclude = { 'ffn_', 'output' } }"
+same types_take_an_imatrix 0 "$code"
+same what_is_left_out_on_purpose_is_no_warning 0 "$(grep -c warning "$scratch/err")"
+"$VBUILD" inspect words/x.gguf >keys
+sed -n '/general.file_type/,/^$/p' keys | sed -n 's/^ *quantize\.imatrix\.//p' >facts
+same types_name_it_after_the_file_type \
+    'file = "im_model.dat" dataset = "calib.txt" entries_count = 6 chunks_count = 7' \
+    "$(tr '\n' ' ' <facts | sed 's/ $//')"
+weighs small "f, 'Q2_K_S', imatrix = 'im_model.dat'"
+same q2_k_s_builds_with_an_imatrix 0 "$code"
+
+# One changed value: byte 40 of the vector of blk.0.attn_v.weight.
+lua5.4 - im_model.dat <<'EOF'
+local file = assert(io.open(arg[1], "r+b"))
+local _, name = file:read("a"):find("blk.0.attn_v.weight", 1, true)
+file:seek("set", name + 8 + 40)
+file:write(string.pack("<f", 1234.5))
+file:close()
+EOF
+weighs changed "f, 'Q4_K_M', imatrix = 'im_model.dat'"
+same a_changed_vector_runs_its_tensor "0 1" "$code $(of run)"
+ok a_changed_vector_changes_the_file sh -c '! cmp -s legacy/x.gguf changed/x.gguf'
+weighs words "f, default = 'q4_k', attn_v = 'q8_0', imatrix = 'twin.gguf'"
+weighs words "f, default = 'q4_k', attn_v = 'q8_0', imatrix = 'im_model.dat'"
+same a_changed_vector_that_nothing_uses_runs_nothing "0 0" "$code $(of run)"
+
+# Under layers' origins, and under the names of the model that is quantized.
+weighs all "f, default = 'q4_k', imatrix = 'twin.gguf'"
+weighs of "slice(f, 1, 2), default = 'q4_k', imatrix = { 'twin.gguf', of = f }"
+same an_origins_vectors_are_those_of_its_own_layer "0 0" "$code $(of run)"
+weighs of "slice(f, 1, 2), default = 'q4_k', imatrix = { 'twin.gguf', of = source 'src.gguf' }"
+same the_same_file_again_is_the_same_origin "0 0" "$code $(of run)"
+merged="merge.slerp { slice(f, 1, 2), slice(f, 0, 1), t = 0.5 }, default = 'q4_k'"
+weighs merged "$merged, imatrix = { 'twin.gguf', of = f }"
+weighs merged "$merged, imatrix = { 'twin.gguf', of = f, exclude = { 'blk.0' } }"
+same a_merges_origin_is_its_first_models "0 0" "$code $(of run)"
+weighs merged "$merged, imatrix = { 'twin.gguf', of = f, exclude = { 'blk.1' } }"
+same and_no_other "0 7" "$code $(of run)"
+weighs final "slice(f, 1, 2), default = 'q4_k', imatrix = 'twin.gguf'"
+same without_of_the_final_names_count "0 7" "$code $(of run)"
+
+imatrix embd.dat token_embd.weight 7 blk.0.attn_v.weight 256
+weighs embd "f, 'Q4_K_M', imatrix = 'embd.dat'"
+same a_wrong_length_of_the_embedding_is_passed_over 0 "$code"
+ok it_is_said grep -q "warning.*7 values for token_embd.weight, which has 256 columns" "$scratch/err"
+ok missing_entries_are_counted_once \
+    sh -c 'test "$(grep -c "no entry for 13 of the 14 matrices" "$1")" = 1' - "$scratch/err"
+"$VBUILD" inspect embd/x.gguf >keys
+same no_chunks_and_no_dataset_have_no_key "file entries_count" \
+    "$(sed -n 's/^ *quantize\.imatrix\.\([a-z_]*\) .*/\1/p' keys | tr '\n' ' ' | sed 's/ $//')"
+long=$(printf '%0125d' 0 | sed 's|0|d/|g')
+mkdir -p "$long"
+cp twin.gguf "$long/im"
+weighs long "f, 'Q4_K_M', imatrix = '$long/im'"
+"$VBUILD" inspect long/x.gguf >keys
+ok a_path_is_cut_at_127_bytes \
+    grep -qxF "  quantize.imatrix.file = \"$(echo "$long" | cut -c-127)\"" keys
+cp "$golden/imatrix/model.dat" im_model.dat
+imatrix width.dat blk.0.attn_v.weight 128
+imatrix other.dat model.layers.0.attn_v.weight 256
+imatrix last.dat blk.1.attn_v.weight 256
+head -c 1000 im_model.dat >cut.dat
+cp plain/x.gguf x.gguf
+
 # ---- refused -------------------------------------------------------------------------------------
+mkdir -p outputs
+cp ../changes/outputs/x.gguf outputs/x.gguf
 # refused NAME VALUE TEXT...: quantize { VALUE } is refused while planning, saying every TEXT
 refused() {
     case_=$1
@@ -194,7 +327,34 @@ for row in IQ1_S:iq2_xxs IQ1_M:iq2_xxs IQ2_XXS:q2_k IQ2_XS:q2_k IQ2_S:iq3_s IQ2_
     IQ3_XXS:iq3_s IQ3_XS:iq3_ IQ3_S:iq3_s IQ3_M:iq3_s; do
     refused "${row%:*}" "f, '${row%:*}'" "${row%:*} gives " "not made in this release"
 done
-refused a_preset_that_needs_an_imatrix "m, 'Q2_K_S'" "this quantization requires an imatrix" "q2_k"
+refused a_preset_that_needs_an_imatrix "m, 'Q2_K_S'" "this quantization requires an imatrix" "q2_k" \
+    'imatrix = "FILE"'
+refused an_entry_that_is_needed "f, 'Q2_K_S', imatrix = { 'im_model.dat', exclude = { 'blk.1' } }" \
+    "requires an imatrix" "blk.1.attn_k.weight" "has no entry for it"
+refused an_imatrix_that_is_not_there "f, 'Q4_K_M', imatrix = 'none.dat'" "none.dat: No such file"
+refused a_damaged_imatrix "f, 'Q4_K_M', imatrix = 'cut.dat'" "cut.dat: byte "
+refused an_imatrix_of_another_model "f, 'Q4_K_M', imatrix = 'other.dat'" "imatrix of another model" \
+    "other.dat" "model.layers.0.attn_v.weight"
+refused an_imatrix_of_another_origin \
+    "slice(f, 0, 1), default = 'q4_k', imatrix = { 'last.dat', of = f }" "imatrix of another model"
+refused another_file_of_the_same_name \
+    "f, 'Q4_K_M', imatrix = { 'im_model.dat', of = source 'same/src.gguf' }" "by the names of 'of'"
+refused a_vector_of_another_width "f, 'Q4_K_M', imatrix = 'width.dat'" \
+    "128 values for blk.0.attn_v.weight, which has 256 columns"
+refused both_filters \
+    "f, 'Q4_K_M', imatrix = { 'im_model.dat', include = { 'a' }, exclude = { 'b' } }" \
+    "'include' and 'exclude' cannot both"
+refused a_filter_that_leaves_nothing \
+    "f, 'Q4_K_M', imatrix = { 'im_model.dat', include = { 'zz' } }" "none of the 15 entries"
+refused a_filter_that_is_no_list "f, 'Q4_K_M', imatrix = { 'im_model.dat', include = { 3 } }" \
+    "'include' takes a list of texts"
+refused a_filter_with_no_text "f, 'Q4_K_M', imatrix = { 'im_model.dat', exclude = {} }" "empty list"
+refused an_unknown_key_of_imatrix "f, 'Q4_K_M', imatrix = { 'im_model.dat', inclde = { 'a' } }" \
+    "did you mean 'include'?"
+refused an_origin_that_is_no_source \
+    "f, 'Q4_K_M', imatrix = { 'im_model.dat', of = slice(f, 1, 2) }" "expected the source"
+refused an_imatrix_that_is_a_number "f, 'Q4_K_M', imatrix = 3" "'imatrix' is the number 3"
+refused an_imatrix_that_is_two "f, 'Q4_K_M', imatrix = { 'a', 'b' }" "more than one item"
 refused a_preset_nearly "m, 'Q4_KM'" "unknown preset 'Q4_KM'" "did you mean 'Q4_K_M'?" \
     "types { ... }"
 refused a_type_that_is_no_preset "m, 'nvfp4'" "'nvfp4'" 'default = "nvfp4"'

@@ -5,7 +5,10 @@
 -- described there. Writes FOLDER/build.lua with every run that a recipe can say and that
 -- llama-quantize did not refuse, and prints a line for each run, words between tabs:
 --   input N SHA256 | file VARIANT SHA256 SIZE | refused VARIANT N WORDS | crash VARIANT N WORDS
--- Importance matrices, patterns, pruned layers and overrides have no words yet: left out.
+-- The path of an imatrix enters the output: entry N's lie in FOLDER/N/, where its runs with one
+-- have a recipe of their own, and these lines:
+--   imfile VARIANT SHA256 SIZE N | imrefused, imcrash VARIANT N WORDS
+-- Patterns, pruned layers and overrides have no words yet: left out.
 local here = arg[0]:match("^(.*)/") or "."
 package.path = here .. "/?.lua;" .. package.path
 local json = require "json"
@@ -81,26 +84,76 @@ end
 
 local function padding(size) return ("\0"):rep(-size % 32) end
 
-local function write_input(entry, path)
-  local head = { "GGUF" .. string.pack("<I4I8I8", 3, #entry.tensors, #entry.kv) }
+local function write(path, ...)
+  local file = assert(io.open(path, "wb"))
+  file:write(...)
+  file:close()
+end
+
+-- TENSORS: { { name, type, { ne0, ne1, ... } }, ... }; BYTES(at, count, type) of each.
+local function write_gguf(path, kv, tensors, bytes)
+  local head = { "GGUF" .. string.pack("<I4I8I8", 3, #tensors, #kv) }
   local body, offset = {}, 0
-  for _, item in ipairs(entry.kv) do head[#head + 1] = key_value(table.unpack(item, 1, 3)) end
-  for at, t in ipairs(entry.tensors) do
+  for _, item in ipairs(kv) do head[#head + 1] = key_value(table.unpack(item, 1, 3)) end
+  for at, t in ipairs(tensors) do
     local count = 1
     head[#head + 1] = string.pack("<s8I4", t[1], #t[3])
     for _, dim in ipairs(t[3]) do
       head[#head + 1], count = string.pack("<I8", math.tointeger(dim)), count * math.tointeger(dim)
     end
     head[#head + 1] = string.pack("<I4I8", dtypes[t[2]], offset)
-    local bytes = bytes_of(entry.seed, at, count, t[2])
-    body[at] = bytes .. padding(#bytes)
+    local data = bytes(at, count, t[2])
+    body[at] = data .. padding(#data)
     offset = offset + #body[at]
   end
   local text = table.concat(head)
-  local file = assert(io.open(path, "wb"))
-  file:write(text, padding(#text), table.concat(body))
-  file:close()
+  write(path, text, padding(#text), table.concat(body))
 end
+
+local function write_input(entry, path)
+  write_gguf(path, entry.kv, entry.tensors, function(at, count, dtype)
+    return bytes_of(entry.seed, at, count, dtype)
+  end)
+end
+
+-- ---- importance matrices ----------------------------------------------------------------------
+
+local function importance(seed, at, count)
+  local base, parts = seed + 0x5851F42D4C957F2D + at * 0xD1342543DE82EF95, {}
+  for i = 1, count do
+    local z = base + i * 0x9E3779B97F4A7C15
+    z = (z ~ z >> 30) * 0xBF58476D1CE4E5B9
+    z = (z ~ z >> 27) * 0x94D049BB133111EB
+    z = z ~ z >> 31
+    parts[i] = string.pack("<f", ((z >> 44) + 1) * 2.0 ^ -10)
+  end
+  return table.concat(parts)
+end
+
+-- im.dat (legacy) and im.gguf of an entry.
+local function write_imatrix(entry, to)
+  local legacy, tensors, data = { string.pack("<i4", #entry.imatrix) }, {}, {}
+  for at, item in ipairs(entry.imatrix) do
+    local cols, matrices, counts = math.tointeger(item[2]), math.tointeger(item[3]), {}
+    local values = importance(entry.seed, at, cols * matrices)
+    legacy[at + 1] = string.pack("<s4i4i4", item[1], 3, cols * matrices) .. values
+    for m = 0, matrices - 1 do
+      local is_empty = matrices > 1 and m == matrices - 1
+      counts[m + 1] = string.pack("<f", is_empty and 0 or (at - 1 + m) % 4 * 2 + 1)
+    end
+    tensors[2 * at - 1] = { item[1] .. ".in_sum2", "f32", { cols, matrices } }
+    tensors[2 * at] = { item[1] .. ".counts", "f32", { 1, matrices } }
+    data[2 * at - 1], data[2 * at] = values, table.concat(counts)
+  end
+  legacy[#legacy + 1] = string.pack("<i4s4", 7, "calib.txt")
+  write(to .. "/im.dat", table.concat(legacy))
+  write_gguf(to .. "/im.gguf", {
+    { "general.type", "str", "imatrix" }, { "imatrix.datasets", "arr:str", { "calib.txt" } },
+    { "imatrix.chunk_count", "u32", 5 }, { "imatrix.chunk_size", "u32", 512 },
+  }, tensors, function(at) return data[at] end)
+end
+
+-- ---- the recipes ------------------------------------------------------------------------------
 
 local options = {
   ["--pure"] = { "pure = true" },
@@ -108,37 +161,65 @@ local options = {
   ["--output-tensor-type"] = { 'output = "%s"', 1 },
   ["--token-embedding-type"] = { 'token_embd = "%s"', 1 },
 }
+local of_imatrix = {
+  ["--imatrix"] = '"%s"', ["--include-weights"] = 'include = { "%s" }',
+  ["--exclude-weights"] = 'exclude = { "%s" }',
+}
 
 -- A run's type and options as words of a recipe, or nil where they cannot say it.
 local function words(ftype, args)
-  local said, i = ('"%s"'):format(ftype), 1
+  local said, i, im = ('"%s"'):format(ftype), 1, {}
   while args[i] do
-    local option = options[args[i]]
-    if not option then return nil end
-    said = said .. ", " .. option[1]:format(args[i + 1])
-    i = i + 1 + (option[2] or 0)
+    local option, part = options[args[i]], of_imatrix[args[i]]
+    if part then
+      im[#im + 1] = part:format(args[i + 1])
+    elseif option then
+      said = said .. ", " .. option[1]:format(args[i + 1])
+    else
+      return nil
+    end
+    i = i + 1 + (part and 1 or option[2] or 0)
   end
-  return said
+  if #im > 1 then return ("%s, imatrix = { %s }"):format(said, table.concat(im, ", ")) end
+  return im[1] and ("%s, imatrix = %s"):format(said, im[1]) or said
 end
 
 local recipe = { "local out = {}" }
 
-local function tell(n, name, ftype, run)
+-- Print a run and put it into RECIPE; PREFIX: of its kind of line.
+local function tell(into, prefix, n, name, ftype, run)
   local said = not run.dry and words(ftype, run.args)
   if not said then return end
   local tab = "\t"
   if run.rc == 0 then
-    print(table.concat({ "file", name, run.sha256, run.size }, tab))
-    recipe[#recipe + 1] = ('out["%s"] = gguf { quantize { m%d, %s } }'):format(name, n, said)
+    print(table.concat({ prefix .. "file", name, run.sha256, run.size, n }, tab))
+    into[#into + 1] = ('out["%s"] = gguf { quantize { m%d, %s } }'):format(name, n, said)
   else
-    print(table.concat({ run.rc == 1 and "refused" or "crash", name, n, said }, tab))
+    print(table.concat({ prefix .. (run.rc == 1 and "refused" or "crash"), name, n, said }, tab))
   end
+end
+
+local function has_imatrix(run) return run.args[1] == "--imatrix" end
+
+-- FOLDER/N/: the runs of entry N that have an imatrix.
+local function tell_weighted(n, entry)
+  local to = ("%s/%d"):format(folder, n)
+  local into = { "local out = {}", ('local m%d = source "../%d.gguf"'):format(n, n) }
+  assert(os.execute("mkdir '" .. to .. "'"))
+  write_imatrix(entry, to)
+  for _, run in ipairs(entry.runs) do
+    if has_imatrix(run) then
+      local name = table.concat({ entry.arch, run.ftype, (run.args[2]:gsub("%W", "")) }, ".")
+      tell(into, "im", n, name, run.ftype, run)
+    end
+  end
+  write(to .. "/build.lua", table.concat(into, "\n"), "\nreturn out\n")
 end
 
 if index.runs then
   recipe[2] = ('local m0 = source "%s"'):format(index.source)
   for _, name in ipairs(json.keys[index.runs]) do
-    tell(0, (name:gsub("/", ".")), name:match("^[^/]+"), index.runs[name])
+    tell(recipe, "", 0, (name:gsub("/", ".")), name:match("^[^/]+"), index.runs[name])
   end
 end
 for n, entry in ipairs(index.entries or {}) do
@@ -146,10 +227,10 @@ for n, entry in ipairs(index.entries or {}) do
   print(table.concat({ "input", n, entry.input_sha256 }, "\t"))
   recipe[#recipe + 1] = ('local m%d = source "%d.gguf"'):format(n, n)
   for _, run in ipairs(entry.runs) do
-    tell(n, entry.arch .. "." .. run.ftype .. (run.args[1] or ""), run.ftype, run)
+    if not has_imatrix(run) then
+      tell(recipe, "", n, entry.arch .. "." .. run.ftype .. (run.args[1] or ""), run.ftype, run)
+    end
   end
+  tell_weighted(n, entry)
 end
-recipe[#recipe + 1] = "return out\n"
-local file = assert(io.open(folder .. "/build.lua", "w"))
-file:write(table.concat(recipe, "\n"))
-file:close()
+write(folder .. "/build.lua", table.concat(recipe, "\n"), "\nreturn out\n")

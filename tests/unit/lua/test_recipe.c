@@ -133,7 +133,7 @@ TEST(what_is_not_there_says_so)
     fails("return { a = gguf { quantize { base, default = 'q8_1' } } }", "activations");
     fails("return { a = gguf { merge.ties { base, code } } }", "later release");
     fails("return { a = gguf { lora { base } } }", "later release");
-    fails("return { a = gguf { quantize { base, imatrix = 'x', default = 'q4_k' } } }",
+    fails("return { a = gguf { quantize { base, budget = '5GB', default = 'q4_k' } } }",
           "later release");
     fails("return { a = gguf { cast { base, to = 'q4_k' } } }", "use quantize");
     fails("return { a = safetensors { quantize { base, default = 'q4_k' } } }", "do not hold");
