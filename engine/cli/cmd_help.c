@@ -52,20 +52,15 @@ static size_t heading(const char *line)
     return line[level] == ' ' ? level : 0;
 }
 
-/* Does a heading or a table row speak of WORD: "## `slice` ...", "| `slice(m, a, b)` | ..."? */
+/* Is the heading "## slice" the one of WORD? */
 static bool is_about(const char *line, size_t n, const char *word)
 {
-    const size_t size = strlen(word);
-    const char *at = memchr(line, '`', n);
+    const size_t level = heading(line), size = strlen(word);
 
-    if (!at || (!heading(line) && line[0] != '|'))
-        return false;
-    at++;
-    return (size_t)(line + n - at) > size && memcmp(at, word, size) == 0 &&
-           strchr("` ({,[", at[size]);
+    return level && n == level + 1 + size && memcmp(line + level + 1, word, size) == 0;
 }
 
-/* The part of TEXT that explains WORD: a section with what is below it, and table rows. */
+/* The part of TEXT that explains WORD: its section with what is below it. */
 static bool put_word(const char *text, const char *word, struct buf *out)
 {
     size_t inside = 0; /* level of the section we are in, 0: in none */
@@ -73,13 +68,12 @@ static bool put_word(const char *text, const char *word, struct buf *out)
     for (const char *line = text; *line;) {
         const size_t n = strcspn(line, "\n");
         const size_t level = heading(line);
-        const bool about = is_about(line, n, word);
 
         if (level && level <= inside)
             inside = 0;
-        if (about && level)
+        if (is_about(line, n, word))
             inside = level;
-        if (about || inside) {
+        if (inside) {
             buf_put(out, line, n);
             buf_text(out, "\n");
         }

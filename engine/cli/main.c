@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void set_voice(const struct options *options)
@@ -31,6 +32,17 @@ static bool pin_json(struct options *options, struct arena *arena, struct err *e
         return err_sys(err, "the working directory");
     options->json = path_join(arena, here, options->json);
     return true;
+}
+
+/* A large model has more shards than the usual limit of open files. */
+static void allow_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static int run(struct options *options, struct arena *arena)
@@ -77,6 +89,7 @@ int main(int argc, char **argv)
     struct err err;
     int code;
 
+    allow_files();
     if (options_parse(&options, argc, argv, arena, &err)) {
         set_voice(&options);
         code = flush(run(&options, arena));

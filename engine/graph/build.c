@@ -128,7 +128,9 @@ static bool run_rounds(struct build *b, struct err *err)
         for (uint32_t i = 0; i < n; i++)
             again |= list[i].retry;
         arena_free(arena);
-        if (!ok || !again || b->x.failed_node != UINT32_MAX)
+        const bool failed = b->x.failed_node != UINT32_MAX && !b->x.options->keep_going;
+
+        if (!ok || !again || failed)
             return ok;
     }
     return err_set(err, ERR_CACHE,
@@ -254,11 +256,13 @@ bool build_run(struct graph *graph, const struct artifact *artifact, uint32_t n,
     }
     if (b.x.failed_node != UINT32_MAX) {
         report->failure = b.x.failure;
-        if (ok || err->code != ERR_STOPPED)
+        if (ok) /* what ended the build as a whole is told before */
             *err = b.x.failure;
         ok = false;
     }
     report->read_bytes = b.x.read_bytes;
+    for (uint32_t a = 0; a < n; a++)
+        report->artifact[a].failed |= !ok && !b.s->fresh[a] && !report->artifact[a].written;
     settling_count(b.s, report);
     explain_all(b.s, report);
     for (uint32_t f = 0; f < graph_files(graph); f++)

@@ -211,6 +211,20 @@ static bool look_up(struct exec *x, struct cluster *c, struct err *err)
     return true;
 }
 
+/* A blob may have been lost or moved aside since it was seen: then its node is made again. */
+static void open_blob(struct exec *x, struct member *m)
+{
+    struct err err;
+
+    if (blob_open(x->s->store, of(x, m)->d, member_bytes(m), &m->reader, &err))
+        return;
+    m->reader = NULL;
+    m->blob = false;
+    of(x, m)->state = NODE_RUN;
+    if (err.code == ERR_CACHE)
+        blob_quarantine(x->s->store, of(x, m)->d);
+}
+
 /* From the users to their inputs: what is wanted, and what that in turn wants. */
 static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
 {
@@ -225,6 +239,8 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
             continue;
         if (!m->blob) /* it may have been settled just now, by itself or for one of its users */
             m->blob = has_blob(x, m->node);
+        if (m->blob && !m->held && !m->reader)
+            open_blob(x, m);
         m->run = !at_hand(m);
         if (m->run && !m->in && m->call->nin) {
             c->retry = true; /* its inputs were not thought to be needed */
@@ -339,8 +355,8 @@ static void choose_tile(const struct exec *x, struct cluster *c)
 
         if (!m->made)
             continue;
-        bytes += dtype_bits(m->call->out.dtype) / 8 + 4;
-        if (m->commit || m->emit)
+        bytes += dtype_bits(m->call->out.dtype) / 8 + (m->call->out.dtype == DTYPE_f64 ? 8 : 4);
+        if (m->commit || m->emit || (m->run && m->rows))
             granule = lcm(granule, m->granule, all);
         for (uint32_t u = of(x, m)->use_at; m->emit && u < of(x, m)->use_at + of(x, m)->uses; u++) {
             const struct use *use = &x->s->use[u];

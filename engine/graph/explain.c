@@ -10,6 +10,8 @@
 
 enum { EXPLAIN_DEPTH = 64 }; /* ops in a chain that are looked through */
 
+#define UNHASHED "not hashed yet" /* reason.from of a source of which nothing is known */
+
 struct walk { /* one key walk as text: "field\0value\0" pairs */
     const char *at, *end;
 };
@@ -103,6 +105,17 @@ static uint32_t changed_input(struct settling *s, const struct node *node, const
     return k;
 }
 
+/* The bytes of source ID changed; or, in a plan, nobody can say before its file is hashed. */
+static struct reason source_reason(const struct settling *s, struct node_id id, struct arena *arena,
+                                   const char *line)
+{
+    const struct node *node = graph_node(s->graph, id);
+
+    if (s->node[id.i].d_known)
+        return make(REASON_SOURCE, input_name(s->graph, id, arena), "", "", line);
+    return make(REASON_SOURCE, graph_file(s->graph, node->file)->shown, UNHASHED, "", line);
+}
+
 /* One step down: a reason, or the input to look into next (*NODE, *OLD). */
 static struct reason step(struct settling *s, uint32_t *at, const struct action **old,
                           struct arena *arena)
@@ -121,7 +134,7 @@ static struct reason step(struct settling *s, uint32_t *at, const struct action 
     const char *was = (*old)->input[k].label;
 
     if (!in->call.op && strcmp(label, was) == 0)
-        return make(REASON_SOURCE, label, "", "", node->line);
+        return source_reason(s, node->in[k], arena, node->line);
     const struct action *below = store_by_q(s->store, (*old)->input[k].q);
 
     if (in->call.op && below && well_formed(below)) {
@@ -147,7 +160,7 @@ static struct reason explain_alias(const struct settling *s, const struct extent
         return make(REASON_NONE, "", "", "", "");
     if (!digest_eq(was->k, zero))
         return make(REASON_INPUT, label, "a computed tensor", label, "");
-    return make(REASON_SOURCE, label, "", "", "");
+    return source_reason(s, x->node, arena, "");
 }
 
 struct reason explain_extent(struct settling *s, uint32_t a, const struct extent *x,
@@ -202,7 +215,10 @@ void explain_reason(const struct reason *r, enum node_state state, struct buf *o
         buf_printf(out, "%s: %s -> %s", r->what, r->from, r->to);
         break;
     case REASON_SOURCE:
-        buf_printf(out, "source changed: %s", r->what);
+        if (r->from[0])
+            buf_printf(out, "source may have changed, it is %s: %s", r->from, r->what);
+        else
+            buf_printf(out, "source changed: %s", r->what);
         break;
     case REASON_INPUT:
         buf_printf(out, "input: %s -> %s", r->from, r->to);

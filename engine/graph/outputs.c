@@ -282,7 +282,7 @@ static bool finish(struct outputs *o, uint32_t a, struct err *err)
     bool ok = close_files(o, a, err) && sources_stand(s, err);
 
     if (ok)
-        settling_fresh_one(s, a);
+        settling_keep(s, a);
     report->written = ok && !s->fresh[a];
     if (report->written) {
         FAULT("artifact_rename");

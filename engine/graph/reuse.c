@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GAP_MAX = 64 }; /* padding between neighbours that may be copied along */
-
 struct piece { /* of one old file, to one new one */
     uint64_t from, to, size;
     uint32_t file;
@@ -30,10 +28,8 @@ static bool copy_piece(const struct piece *p, int old, int fd)
 /* Does P go on where the run ends, in both files? Then they are one copy. */
 static bool joins(const struct piece *run, const struct piece *p)
 {
-    const uint64_t gap = p->to - (run->to + run->size);
-
-    return run->size && run->file == p->file && p->to >= run->to + run->size && gap < GAP_MAX &&
-           p->from == run->from + run->size + gap;
+    return run->size && run->file == p->file && p->to == run->to + run->size &&
+           p->from == run->from + run->size;
 }
 
 /* The old files that stand as they were recorded, open; -1 for others. */

@@ -285,14 +285,29 @@ static bool files_stand(const struct settling *s, uint32_t a, struct arena *aren
     return true;
 }
 
-void settling_fresh_one(struct settling *s, uint32_t a)
+/* Known, recorded with this digest, and its files have the stamps of the record. */
+static bool looks_fresh(const struct settling *s, uint32_t a)
 {
     const struct artifact_record *record = s->record[a];
     struct arena *arena = arena_new();
+    const bool fresh = record && artifact_known(s, a) &&
+                       digest_eq(record->digest, artifact_digest(s, a)) && files_stand(s, a, arena);
 
-    s->fresh[a] = record && artifact_known(s, a) &&
-                  digest_eq(record->digest, artifact_digest(s, a)) && files_stand(s, a, arena);
     arena_free(arena);
+    return fresh;
+}
+
+static bool of_this_boot(const struct artifact_record *record)
+{
+    unsigned char boot[16];
+
+    boot_id(boot);
+    return memcmp(boot, record->boot, sizeof(boot)) == 0;
+}
+
+void settling_keep(struct settling *s, uint32_t a)
+{
+    s->fresh[a] = looks_fresh(s, a) && of_this_boot(s->record[a]);
 }
 
 void settling_fresh(struct settling *s, bool verify)
@@ -300,11 +315,9 @@ void settling_fresh(struct settling *s, bool verify)
     unsigned char boot[16];
 
     boot_id(boot);
-    for (uint32_t a = 0; a < s->nartifact; a++) {
-        settling_fresh_one(s, a);
-        if (s->fresh[a] && verify && memcmp(boot, s->record[a]->boot, sizeof(boot)) != 0)
-            s->fresh[a] = verify_artifact(s, a, boot);
-    }
+    for (uint32_t a = 0; a < s->nartifact; a++)
+        s->fresh[a] = looks_fresh(s, a) &&
+                      (!verify || of_this_boot(s->record[a]) || verify_artifact(s, a, boot));
 }
 
 const struct artifact_entry *record_entry(const struct artifact_record *record, const char *name)

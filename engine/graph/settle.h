@@ -58,7 +58,9 @@ bool artifact_known(const struct settling *s, uint32_t a); /* are they? */
 /* Decide s->fresh: known, and the files of the record are there, unchanged since. When the
  * machine was booted since, their bytes are hashed once more (ruling 42), if VERIFY. */
 void settling_fresh(struct settling *s, bool verify);
-void settling_fresh_one(struct settling *s, uint32_t a); /* without the hashing */
+/* s->fresh of artifact A as its files stand now: what was written since this boot is believed by
+ * its stamps, nothing else is. */
+void settling_keep(struct settling *s, uint32_t a);
 /* Does an earlier build of an artifact that uses node I know this tensor? (ruling 19) */
 bool settled_before(const struct settling *s, uint32_t i);
 

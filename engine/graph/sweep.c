@@ -55,30 +55,6 @@ static bool begin_blob(const struct exec *x, struct member *m, struct err *err)
            cache_failed(err);
 }
 
-bool sweep_begin(struct exec *x, struct cluster *c, struct err *err)
-{
-    c->next = c->done = c->committed = 0;
-    c->bad_tile = -1;
-    c->busy_ns = 0;
-    for (uint32_t i = 0; i < c->count; i++) {
-        struct member *m = &c->member[i];
-        const bool held = m->held && !m->hold;
-        const bool reads_blob = m->made && m->call->op && !held && !(m->run && m->rows);
-
-        m->bad = -1;
-        if (reads_blob && !m->reader &&
-            !blob_open(x->s->store, of(x, m)->d, bytes_of(m), &m->reader, err))
-            return err_in(err, "%s", member_label(x, c, i));
-        if (m->commit || reads_blob || (m->made && !m->call->op && !held))
-            m->hasher = hasher_new();
-        if (m->commit && m->call->op && of(x, m)->uses && !begin_blob(x, m, err))
-            return err_in(err, "%s", member_label(x, c, i));
-        if (m->reduce)
-            begin_reduce(x, c, m);
-    }
-    return true;
-}
-
 /* Let go of what belongs to one sweep. */
 static void drop(struct member *m)
 {
@@ -105,6 +81,29 @@ static void void_sweep(struct exec *x, struct cluster *c)
             m->held = NULL;
         }
     }
+}
+
+bool sweep_begin(struct exec *x, struct cluster *c, struct err *err)
+{
+    c->next = c->done = c->committed = 0;
+    c->bad_tile = -1;
+    c->busy_ns = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct member *m = &c->member[i];
+        const bool held = m->held && !m->hold;
+        const bool reads_blob = m->made && m->call->op && !held && !(m->run && m->rows);
+
+        m->bad = -1;
+        if (m->commit || reads_blob || (m->made && !m->call->op && !held))
+            m->hasher = hasher_new();
+        if (m->commit && m->call->op && of(x, m)->uses && !begin_blob(x, m, err)) {
+            void_sweep(x, c);
+            return err_in(err, "%s", member_label(x, c, i));
+        }
+        if (m->reduce)
+            begin_reduce(x, c, m);
+    }
+    return true;
 }
 
 static void fail_member(struct exec *x, struct cluster *c, uint32_t i, struct err *err)

@@ -53,6 +53,8 @@ static bool verify_file(const struct settling *s, const struct out_file *file, c
     for (uint32_t e = 0; ok && e < file->nextent; e++) {
         const struct extent *x = &file->extent[e];
 
+        if (!x->size)
+            continue;
         ok = extent_digest(s, x, fd, path, &d, err);
         if (ok && !digest_eq(d, s->node[x->node.i].d))
             ok = err_set(err, ERR_VERIFY, "%s: the bytes of %s changed", path, x->name);
@@ -78,6 +80,8 @@ bool verify_artifact(struct settling *s, uint32_t a, const unsigned char boot[16
     memcpy(record.boot, boot, sizeof(record.boot));
     if (ok)
         ok = store_put_artifact(s->store, &record, &err);
+    if (ok)
+        s->record[a] = store_artifact(s->store, s->path[a]);
     if (!ok)
         msg_warn("since the machine was started anew: %s; it is built again", err.text);
     return ok;

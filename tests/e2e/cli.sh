@@ -54,6 +54,9 @@ case_ version_is_a_subcommand 0 "vbuild " version
 case_ help_lists_subcommands 0 "  inspect " --help
 case_ help_lists_options 0 "--keep-going" -h
 case_ help_of_a_subcommand 0 "usage: vbuild diff" help diff
+case_ help_of_a_word 0 "ramp {" help ramp
+case_ help_of_a_word_that_will_be_a_subcommand 0 "quantize {" help quantize
+case_ help_of_a_method 0 "merge.slerp {" help merge.slerp
 case_ help_option_of_a_subcommand 0 "usage: vbuild plan" plan --help
 "$VBUILD" plan --help >"$out" 2>"$err"
 grep -q -e --durable "$out"
