@@ -55,7 +55,7 @@ struct member {
     size_t partial_size;
     uint64_t *counts; /* one array per worker */
     size_t counts_size;
-    int64_t bad; /* first element of a source that is not finite, or -1 */
+    int64_t bad; /* first element of a source that is worth a warning, or -1 */
 };
 
 struct cluster {
@@ -118,7 +118,7 @@ struct slot {
     unsigned char *raw; /* in the member's dtype, from lo */
     void *f32, *f64;    /* decoded from lo, where a user wants it */
     bool wants_f32, wants_f64;
-    int64_t bad; /* of a source: the first element that is not finite, or -1 */
+    int64_t bad; /* of a source: the first element worth a warning, or -1 */
 };
 struct tile {
     uint32_t worker;

@@ -282,9 +282,10 @@ static void warn_bad(const struct exec *x, const struct member *m)
     const struct node *node = graph_node(x->s->graph, (struct node_id){m->node});
     const int64_t cols = tensor_cols(&m->call->out);
 
-    msg_warn("%s: %s holds values that are not finite (the first at row %" PRId64
-             ", column %" PRId64 ")",
-             graph_file(x->s->graph, node->file)->shown, node->name, m->bad / cols, m->bad % cols);
+    msg_warn("%s: %s holds values that are not %s (the first at row %" PRId64 ", column %" PRId64
+             ")",
+             graph_file(x->s->graph, node->file)->shown, node->name,
+             m->call->out.dtype == DTYPE_bool ? "0 or 1" : "finite", m->bad / cols, m->bad % cols);
 }
 
 static bool finish_extents(struct exec *x, struct member *m, struct err *err)

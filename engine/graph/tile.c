@@ -167,6 +167,18 @@ static bool fill(struct exec *x, const struct cluster *c, const struct tile *t, 
                      (size_t)tensor_span(&m->call->out, slot->hi - slot->lo), err);
 }
 
+/* The first of N elements that is worth a warning (rulings 9, 39): a float that is not finite,
+ * a bool that is neither 0 nor 1; or -1. */
+static int64_t first_bad(enum dtype dtype, const unsigned char *bytes, int64_t n)
+{
+    if (dtype_is_float(dtype))
+        return kernel_of(dtype)->invalid(bytes, n);
+    for (int64_t i = 0; dtype == DTYPE_bool && i < n; i++)
+        if (bytes[i] > 1)
+            return i;
+    return -1;
+}
+
 /* Make the rows of member I for this tile, decode them for those who want them so, and keep
  * them if they are to be held. */
 static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32_t i,
@@ -195,8 +207,8 @@ static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32
         slot->f64 = take(t, 8 * (uint64_t)n);
         decode_f64(out->dtype, slot->raw, slot->f64, n);
     }
-    if (m->hasher && !m->call->op && dtype_is_float(out->dtype))
-        slot->bad = kernel_of(out->dtype)->invalid(at(m, slot, t->lo), t->hi - t->lo);
+    if (m->hasher && !m->call->op)
+        slot->bad = first_bad(out->dtype, at(m, slot, t->lo), t->hi - t->lo);
     return true;
 }
 

@@ -646,4 +646,14 @@ else
     chmod -R u+w outputs
 fi
 
+# Not refused, but said (ruling 39): bools that are numbers are copied, never computed with.
+workspace bools
+cp "$root/tests/golden/malformed/safetensors/bool-value.safetensors" .
+cat >bools.lua <<'END'
+return { a = safetensors { source "bool-value.safetensors", name = "copied" } }
+END
+vb bools.lua
+same bools_that_are_numbers_are_copied "0 1" "$code $(of alias)"
+ok bools_that_are_numbers_are_warned_of grep -q "not 0 or 1 (the first at row 0, column 0)" "$scratch/err"
+
 finish
