@@ -7,7 +7,7 @@ B     ?= build/$(MODE)
 JOBS  ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-PKGS := lua5.4 libxxhash libzstd
+PKGS := lua5.4 libxxhash libzstd libpcre2-8 yaml-0.1
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wdouble-promotion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wswitch-enum -Wnull-dereference -Werror
@@ -18,6 +18,9 @@ endif
 
 # The same exactness flags in every mode (DESIGN section 2): no contraction, no fast-math.
 EXACT := -std=c11 -ffp-contract=off -fno-fast-math -fno-strict-aliasing
+ifeq ($(findstring clang,$(CC)),)
+EXACT += -fno-tree-slp-vectorize # gcc 12's drops the rounding of adjacent (double)(float)x
+endif
 CFLAGS_release := -O2 -g
 CFLAGS_debug   := -Og -g -DVBUILD_FAULTS=1
 CFLAGS_san     := -O1 -g -DVBUILD_FAULTS=1 -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -114,7 +117,7 @@ fuzz: $(FUZZERS) ## build the fuzz targets (MODE=san is the one to run)
 
 # ---- what people run ---------------------------------------------------------------------
 
-APT := gcc make pkg-config liblua5.4-dev lua5.4 libxxhash-dev libzstd-dev
+APT := gcc make pkg-config liblua5.4-dev lua5.4 libxxhash-dev libzstd-dev libpcre2-dev libyaml-dev
 APT_TEST := $(APT) clang-14 clang-format-14 libomp-14-dev lua-check ninja-build
 
 deps: ## install what building needs and this machine lacks (Debian; as root, or says the line)

@@ -8,6 +8,7 @@ local maps = require "maps"
 local model = require "model"
 local frozen = require "frozen"
 local quantize = require "quantize"
+local split = require "split"
 
 local m = {}
 
@@ -35,7 +36,8 @@ local function check_expect(word, expect)
   end
 end
 
-local function check_name(word, name)
+--- Refuse what is no name of an artifact of WORD; nil is fine.
+function m.check_name(word, name)
   if name == nil then return end
   if name == "" or name == "." or name == ".." or #name > 200 or name:find("[/%c\\]") then
     check.fail("%s: name '%s' is no file name: it has no folder, and is not empty", word, name)
@@ -46,7 +48,7 @@ local function new(word, args, make)
   local items, options = check.args(word, args)
   options.expect = frozen.open(options.expect)
   check_expect(word.name, options.expect)
-  check_name(word.name, options.name)
+  m.check_name(word.name, options.name)
   local art = {
     kind = word.name, line = engine.line(), data = model.only(word.name, items),
     options = options, make = make,
@@ -140,6 +142,7 @@ end
 
 -- How a model's tensors are written: the order, the type of each, general.file_type.
 local function plan_gguf(data, options, extra)
+  local how = options.keep_split and "split" or "reference"
   local quantized = data.quantized or (data.card.kind ~= "gguf" and has_blocks(data))
   local keep = data.card.kind == "gguf" and not options.outtype
     and (not data.arch or has_blocks(data) or all_sources(data))
@@ -147,14 +150,14 @@ local function plan_gguf(data, options, extra)
     if options.outtype then
       check.fail("gguf: 'outtype' is for models that are not quantized; name types in quantize")
     end
-    local order = quantized and quantize_order(data, extra)
-      or convert.order(data, "reference", extra)
+    local order = quantized and how ~= "split" and quantize_order(data, extra)
+      or convert.order(data, how, extra)
     for i, t in ipairs(order) do order[i] = settle(data, t) end
     return order, quantized and (data.file_type or file_type_of(order)) or nil, quantized
   end
   local types, file_type, warnings = convert.types(data, options.outtype or "auto", extra)
   warn_all(warnings)
-  local order = convert.order(data, "reference", extra)
+  local order = convert.order(data, how, extra)
   for i, t in ipairs(order) do
     local to = types[t.gguf]
     if to and to ~= engine.type(t.node) then
@@ -164,8 +167,8 @@ local function plan_gguf(data, options, extra)
   return order, file_type, false
 end
 
-local function alignment(card)
-  for _, entry in ipairs(card.kv or {}) do
+local function alignment(kv)
+  for _, entry in ipairs(kv) do
     if entry.key == "general.alignment" then return config.value(entry) end
   end
   return nil
@@ -173,6 +176,7 @@ end
 
 local function make_gguf(art, name)
   local data, options = art.data, art.options
+  if art.shards then data = split.visited(data) end
   if not data.arch and data.card.kind ~= "gguf" then
     model.structured("gguf", data)
   end
@@ -189,7 +193,7 @@ local function make_gguf(art, name)
   local order, file_type, quantized = plan_gguf(data, options, extra)
   local kv, facts = convert.kvs(data.plain or data, {
     file_type = file_type, title = options.title, name = name, sources = data.sources,
-    extra = extra, quantize = quantized or nil, imatrix = data.imatrix,
+    extra = extra, quantize = quantized or nil, header = data.header,
   })
   warn_all(facts.warnings)
   if facts.chat_template == false then
@@ -203,10 +207,13 @@ local function make_gguf(art, name)
     }
   end
   local file = name:sub(-5):lower() == ".gguf" and name or name .. ".gguf"
-  local made = {
-    kv = kv, tensors = tensors, align = alignment(data.card), trim = quantized, -- as llama-quantize
-  }
-  return engine.gguf(made), file
+  local align = alignment(kv)
+  local files = { { path = "", kv = kv, tensors = tensors, align = align } }
+  if art.shards then
+    files = split.files(art, name, kv, align, order, tensors)
+    file = split.name(name, 1, art.shards)
+  end
+  return engine.gguf { files = files, trim = quantized }, file -- ranks as llama-quantize has them
 end
 
 --- gguf { m, name = "NAME", outtype = "f16" }
@@ -224,6 +231,8 @@ function m.gguf(word, args)
     end
     options.outtype = lower
   end
+  local art = m.peek(value)
+  if options.keep_split then art.shards = split.count(art.data) end
   return value
 end
 
@@ -252,12 +261,28 @@ local function main_dtype(tensors)
   return best, total
 end
 
+-- The config of an architecture without a table: what changed is written where the donor says it.
+local function config_by_names(data, dtype, tied, rows)
+  local card = data.card
+  local says = engine.json(card.config)
+  if type(says) ~= "table" then return card.config end
+  local changes = {
+    layers = data.layers, donor_layers = card.layers, source_layers = data.card_layers,
+  }
+  if (says.torch_dtype or says.dtype) ~= nil or not all_sources(data) then changes.dtype = dtype end
+  if says.vocab_size == card.rows and rows ~= card.rows then changes.vocab_size = rows end
+  if tied ~= card.tied then changes.tied = tied end
+  local text, warnings = config.edit(card.config, changes)
+  warn_all(warnings)
+  return text
+end
+
 local function config_json(data, tensors)
   local card, dtype = data.card, main_dtype(tensors)
   local tied, rows = true, nil
   for _, t in ipairs(tensors) do
     if t.row and t.row.tied then tied = false end
-    if t.role == "token_embd" then rows = engine.dims(t.node) end
+    if t.role == "token_embd" or (t.row and t.row.embed) then rows = engine.dims(t.node) end
   end
   if card.kind == "gguf" then
     local cfg = config.from_kv(card.kv, tied)
@@ -266,11 +291,7 @@ local function config_json(data, tensors)
       :format(data.name))
     return config.text(cfg, dtype)
   end
-  if not data.arch then -- of what a config may say, only a type is known by name
-    local says = card.config and engine.json(card.config)
-    if type(says) ~= "table" or (says.torch_dtype or says.dtype) == nil then return card.config end
-    return (config.edit(card.config, { dtype = dtype }))
-  end
+  if not data.arch then return config_by_names(data, dtype, tied, rows) end
   local changes = {
     layers = data.layers, dtype = dtype, vocab_size = rows, source_layers = data.card_layers,
   }
@@ -327,7 +348,9 @@ local function make_folder(art, name)
   local data, options = art.data, art.options
   local tensors, files = {}, {}
   if data.card.kind == "gguf" then model.structured("safetensors", data) end
-  if data.arch and data.layers == 0 then check.fail("safetensors: '%s' has no layer", data.name) end
+  if data.layers == 0 and (data.arch or (data.card.layers or 0) > 0) then
+    check.fail("safetensors: '%s' has no layer", data.name)
+  end
   for _, t in ipairs(data.tensors) do
     if t.gguf_only then
       engine.warn(("%s: %s has no Hugging Face name and is left out%s"):format(data.name, t.name,
@@ -347,7 +370,7 @@ local function make_folder(art, name)
   else
     engine.warn(("%s: there is no config.json to write beside the weights"):format(data.name))
   end
-  for _, path in ipairs(beside) do
+  for _, path in ipairs(options.tokenizer ~= false and beside or {}) do
     local text = data.card.read and data.card.read(path)
     if text then files[#files + 1] = { path = path, text = text } end
   end
@@ -359,6 +382,15 @@ end
 
 --- safetensors { m, name = "NAME", shard = "5GB" }
 function m.safetensors(word, args) return new(word, args, make_folder) end
+
+--- The files or the folder that an artifact of that name is, under outputs/.
+function m.files(art, name)
+  if art.kind ~= "gguf" then return { name } end
+  if not art.shards then return { split.prefix(name) .. ".gguf" } end
+  local list = {}
+  for i = 1, art.shards do list[i] = split.name(name, i, art.shards) end
+  return list
+end
 
 -- ---- what was expected ------------------------------------------------------------------------
 

@@ -230,13 +230,18 @@ local function reindexed(list, source_layers)
   return "[" .. table.concat(parts, ", ") .. "]"
 end
 
-local function edit_lists(c, changes, edits, warnings)
+-- Lists by layer that several architectures without a table have.
+local common_lists = { "layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers",
+  "attention_layers" }
+
+-- COUNT: the donor's layers.
+local function edit_lists(c, count, changes, edits, warnings)
   local found = arch.of_class(type(c.architectures) == "table" and c.architectures[1])
   local named = {}
-  for _, key in ipairs(found and found.layer_lists or {}) do named[key] = true end
+  for _, key in ipairs(found and found.layer_lists or common_lists) do named[key] = true end
   local keys = {}
   for key, value in pairs(c) do
-    if type(value) == "table" and engine.is_array(value) and #value == c.num_hidden_layers
+    if type(value) == "table" and engine.is_array(value) and #value == count
       and #value > 0 and key ~= "architectures" then
       keys[#keys + 1] = key
     end
@@ -253,6 +258,31 @@ local function edit_lists(c, changes, edits, warnings)
   end
 end
 
+-- The keys that count layers, in architectures without a table.
+local layer_keys = { "num_hidden_layers", "n_layer", "n_layers", "num_layers" }
+
+-- The key of the number of layers; nil, and a warning, when no key has the donor's number.
+local function layer_key(c, changes, warnings)
+  if not changes.donor_layers then return "num_hidden_layers" end
+  for _, key in ipairs(layer_keys) do
+    if c[key] == changes.donor_layers then return key end
+  end
+  if changes.layers ~= changes.donor_layers then
+    warnings[#warnings + 1] = ("config.json: no key says that there are %d layers (%s were tried); "
+      .. "write %d there"):format(changes.donor_layers, table.concat(layer_keys, ", "),
+      changes.layers)
+  end
+  return nil
+end
+
+-- What transformers takes where a config does not say whether the head is tied; nil: unknown.
+local function tied_by_default(c)
+  local class = type(c.architectures) == "table" and c.architectures[1]
+  local found = arch.of_class(class)
+  if not found then return nil end
+  return found.defaults[class].tie_word_embeddings
+end
+
 local function unchanged(list, layers)
   if #list ~= layers then return false end
   for i, layer in ipairs(list) do
@@ -262,17 +292,21 @@ local function unchanged(list, layers)
 end
 
 --- The text of a config.json with some values changed and every other byte kept: layers,
--- vocab_size, dtype ("bf16"), tied, source_layers (the donor's layer of each layer, from 0).
--- Returns the text and a list of warnings.
+-- vocab_size, dtype ("bf16"), tied, source_layers (the donor's layer of each layer, from 0),
+-- donor_layers (for architectures without a table: how many the donor has, by which the key is
+-- found). Returns the text and a list of warnings.
 function m.edit(text, changes)
   local c = engine.json(text)
   local edits, warnings = {}, {}
+  local count_key = layer_key(c, changes, warnings)
   local function set(key, value, json)
     if c[key] ~= value then edits[#edits + 1] = { key, json } end
   end
-  if changes.layers then set("num_hidden_layers", changes.layers, tostring(changes.layers)) end
+  if changes.layers and count_key then set(count_key, changes.layers, tostring(changes.layers)) end
   if changes.vocab_size then set("vocab_size", changes.vocab_size, tostring(changes.vocab_size)) end
-  if changes.tied ~= nil and (c.tie_word_embeddings ~= nil or changes.tied) then
+  local says = c.tie_word_embeddings
+  if says == nil then says = tied_by_default(c) end
+  if changes.tied ~= nil and changes.tied ~= says then
     set("tie_word_embeddings", changes.tied, tostring(changes.tied))
   end
   local word = dtype_words[changes.dtype]
@@ -281,10 +315,8 @@ function m.edit(text, changes)
     if c.dtype ~= nil then set("dtype", word, json) end
     if c.torch_dtype ~= nil or c.dtype == nil then set("torch_dtype", word, json) end
   end
-  local from = changes.source_layers
-  if from and not unchanged(from, c.num_hidden_layers) then
-    edit_lists(c, changes, edits, warnings)
-  end
+  local from, count = changes.source_layers, changes.donor_layers or c.num_hidden_layers
+  if from and not unchanged(from, count) then edit_lists(c, count, changes, edits, warnings) end
   if #edits == 0 then return text, warnings end
   return engine.json_edit(text, edits), warnings
 end

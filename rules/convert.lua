@@ -9,6 +9,7 @@
 local arch = require "arch"
 local config = require "config"
 local metadata = require "metadata"
+local prune = require "prune"
 
 local m = {}
 
@@ -173,11 +174,14 @@ end
 
 --- The tensors in the order of the file: "quantize" is llama-quantize's; "reference" is the
 -- converter's (extra tensors, then shards, in each the names by their bytes), and for a GGUF
--- source the order of that file. EXTRA: the result of m.extra, or nil.
+-- source the order of that file; "split" is the order of a GGUF source's files, as
+-- llama-quantize --keep-split has it. EXTRA: the result of m.extra, or nil.
 function m.order(model, how, extra)
   local list = table.move(model.tensors, 1, #model.tensors, 1, {})
   local less
-  if how == "quantize" then
+  if how == "split" then
+    less = function(a, b) return a.at < b.at end
+  elseif how == "quantize" then
     for _, t in ipairs(extra or {}) do list[#list + 1] = t end
     less = function(a, b)
       local x, y = sort_layer(a.gguf), sort_layer(b.gguf)
@@ -363,40 +367,38 @@ local function put_tokenizer(put, add, model, cfg, options)
   return facts
 end
 
--- The order llama-quantize leaves the keys in (Q 4.5): those it sets go to the end. FACTS of
--- the imatrix, if there is one: { { KEY, TYPE, VALUE }, ... }.
-local function as_quantize(list, file_type, facts)
-  local out, put, add = builder()
-  local again = { ["general.quantization_version"] = true, ["general.file_type"] = true }
-  for _, fact in ipairs(facts or {}) do again[fact[1]] = true end
-  for _, entry in ipairs(list) do
-    if not again[entry.key] and not entry.key:find("^split%.") then add(entry) end
+-- The keys that llama-quantize sets, in its order; those set again count where they are set last
+-- (Q 4.5). HEADER: of a quantized model's data.
+local function quantize_keys(file_type, header)
+  local list = {
+    { "general.quantization_version", "u32", 2 }, { "general.file_type", "u32", file_type },
+  }
+  for _, part in ipairs { header.overrides or {}, header.imatrix or {} } do
+    table.move(part, 1, #part, #list + 1, list)
   end
-  put("general.quantization_version", "u32", 2)
-  put("general.file_type", "u32", file_type)
-  for _, fact in ipairs(facts or {}) do
-    local key, kind, value = table.unpack(fact)
-    add { key = key, type = kind, value = value, raw = engine.encode(kind, value) }
+  if header.pruned then
+    list[#list + 1] = { header.arch_name .. ".block_count", "u32", header.pruned.layers }
   end
-  return out
+  return list
 end
 
-local widths = {
-  [0] = 1, [1] = 1, [2] = 2, [3] = 2, [4] = 4, [5] = 4, [6] = 4, [7] = 1, [10] = 8, [11] = 8,
-  [12] = 8,
-}
-
--- An array with one element a layer, for other layers; nil when it is none.
-local function relayered(entry, layers, from)
-  local item, count = string.unpack("<I4I8", entry.raw)
-  local width = widths[item]
-  if not width or count ~= layers or not from then return nil end
-  local parts = { string.pack("<I4I8", item, #from) }
-  for i, layer in ipairs(from) do
-    if layer >= layers then return nil end
-    parts[i + 1] = entry.raw:sub(13 + layer * width, 12 + (layer + 1) * width)
+-- The key-values LIST as llama-quantize leaves them: those that it sets go to the end.
+local function as_quantize(list, file_type, header)
+  local out, _, add = builder()
+  if header.before then list = as_quantize(list, file_type, header.before) end
+  local keys, last = quantize_keys(file_type, header), {}
+  for i, item in ipairs(keys) do last[item[1]] = i end
+  if header.pruned then list = prune.arrays(list, header.arch_name, header.pruned) end
+  for _, entry in ipairs(list) do
+    if not last[entry.key] and not entry.key:find("^split%.") then add(entry) end
   end
-  return { key = entry.key, type = entry.type, raw = table.concat(parts) }
+  for i, item in ipairs(keys) do
+    local key, kind, value = table.unpack(item)
+    if last[key] == i then
+      add { key = key, type = kind, value = value, raw = engine.encode(kind, value) }
+    end
+  end
+  return out
 end
 
 -- The key-values of a GGUF source, edited.
@@ -412,14 +414,14 @@ local function from_gguf(model, options)
   local changed = model.arch and layers and (model.card.layers or layers) ~= model.layers
   for _, entry in ipairs(model.card.kv) do
     local new = changed and entry.type == "arr" and entry.key:find("^" .. name .. "%.")
-      and relayered(entry, layers, model.card_layers)
+      and prune.relayered(entry, layers, model.card_layers)
     if not entry.key:find("^split%.") then add(new or entry) end
   end
   if changed then put(name .. ".block_count", "u32", model.layers) end
   if options.title then put("general.name", "str", options.title) end
   if options.file_type then put("general.file_type", "u32", options.file_type) end
   for _, entry in ipairs(options.vocab or {}) do add(entry) end
-  if options.quantize then list = as_quantize(list, options.file_type, options.imatrix) end
+  if options.quantize then list = as_quantize(list, options.file_type, options.header or {}) end
   return list
 end
 
@@ -427,8 +429,8 @@ end
 -- and { warnings =, chat_template = }. OPTIONS: file_type (needed but for a GGUF source that
 -- keeps its own), title, name (of the artifact), pre, sources (labels of the parents), vocab
 -- (tokenizer entries to take instead), extra (as in m.order), quantize = true: the keys as
--- llama-quantize leaves them, file_type being that of the quantized file, with what it says of
--- its imatrix (a list of { KEY, TYPE, VALUE }).
+-- llama-quantize leaves them, file_type being that of the quantized file, and header what else it
+-- says (that of the model's data).
 function m.kvs(model, options)
   if model.card.kind == "gguf" then
     return from_gguf(model, options), { warnings = {}, chat_template = true }
@@ -442,7 +444,7 @@ function m.kvs(model, options)
   put_family(put, model.arch, cfg, options.file_type)
   put("general.quantization_version", "u32", 2)
   local facts = put_tokenizer(put, add, model, cfg, options)
-  if options.quantize then list = as_quantize(list, options.file_type, options.imatrix) end
+  if options.quantize then list = as_quantize(list, options.file_type, options.header or {}) end
   return list, facts
 end
 

@@ -5,6 +5,7 @@ local check = require "check"
 local frozen = require "frozen"
 local layers = require "layers"
 local source = require "source"
+local value = require "value"
 
 local m = {}
 
@@ -97,13 +98,15 @@ local function check_names(list)
   for _, variant in ipairs(list) do
     for _, art in ipairs(variant.arts) do
       local name = art.options.name or variant.name
-      local file = art.kind == "gguf" and name:gsub("%.[gG][gG][uU][fF]$", "") .. ".gguf" or name
-      local other = seen[file]
-      if other and other ~= art then
-        engine.at(art.line, check.fail, "two artifacts are named '%s': here and at %s", file,
-          other.line)
+      engine.at(art.line, artifact.check_name, art.kind, name)
+      for _, file in ipairs(artifact.files(art, name)) do
+        local other = seen[file]
+        if other and other ~= art then
+          engine.at(art.line, check.fail, "two artifacts are named '%s': here and at %s", file,
+            other.line)
+        end
+        seen[file] = art
       end
-      seen[file] = art
     end
   end
 end
@@ -129,6 +132,7 @@ function m.finish(result, wanted, path)
   end
   engine.reach(handles)
   unused_layers()
+  value.warn_dead()
   return out
 end
 

@@ -14,10 +14,18 @@ function m.deep(value, seen)
   return view
 end
 
+local plain = { ["the module's table"] = true, ["the table of variants"] = true }
+
+--- A frozen table that m.open opens again; KIND is one of the above.
+function m.table(content, kind)
+  assert(plain[kind])
+  return engine.freeze(content, kind, content, true)
+end
+
 --- The table behind a frozen plain table (of a required module), else the value itself.
 function m.open(value)
   local content, kind = engine.content(value)
-  if content and kind == "the module's table" then return content end
+  if content and plain[kind] then return content end
   return value
 end
 

@@ -44,8 +44,9 @@ local function source_of(value)
 end
 
 --- What `imatrix =` says, its file read; nil when it says nothing. ITEM: "FILE" or
--- { "FILE", include = { TEXTS }, exclude = { TEXTS }, of = SOURCE }.
-function m.open(item)
+-- { "FILE", include = { TEXTS }, exclude = { TEXTS }, of = SOURCE }. LAX: as llama-quantize has it,
+-- for which a file of which nothing is left is none.
+function m.open(item, lax)
   if item == nil then return nil end
   local value = frozen.open(item)
   local items, options = { value }, {}
@@ -66,6 +67,11 @@ function m.open(item)
   local used = all
   if include or exclude then
     used = engine.imatrix(path, { include = include, exclude = exclude })
+    if used.entries == 0 and lax then
+      engine.warn(("imatrix: '%s' leaves none of the %d entries of '%s': none is used"):format(
+        include and "include" or "exclude", all.entries, path))
+      return nil
+    end
     if used.entries == 0 then
       check.fail("imatrix: '%s' leaves none of the %d entries of '%s'",
         include and "include" or "exclude", all.entries, path)
@@ -76,7 +82,7 @@ end
 
 -- The name under which T's entry stands; nil: it is of another model than `of`.
 local function entry_name(im, t)
-  if not im.of then return t.gguf end
+  if not im.of then return im.was and im.was[t.gguf] or t.gguf end
   local from = t.from.origin or t.from
   local found = model.by_name(im.of)[from.name]
   return found and found.node == from.node and found.gguf or nil
@@ -142,7 +148,8 @@ function m.vectors(im, list, types, may)
       .. "of this one (the first is '%s')%s", im.used.entries, im.path, im.used.names[1],
       im.of and ", by the names of 'of'" or "")
   end
-  if missing > 0 then
+  if missing > 0 and not im.warned then
+    im.warned = true -- the same matrices may be asked for in another order, too
     engine.warn(("imatrix: %s has no entry for %d of the %d matrices that would use one (%s%s): "
       .. "they are quantized without"):format(im.path, missing, uses, first,
       missing > 1 and ", ..." or ""))
@@ -153,6 +160,10 @@ end
 --- Refuse T as type TO without a vector where llama-quantize refuses. GIVEN: what says the type.
 function m.demand(im, t, to, preset, given, vector)
   if vector or not presets.needs_imatrix(preset, t.gguf, to) then return end
+  if engine.sizes_only() then
+    engine.warn(("quantize: %s requires an imatrix that has every matrix"):format(given))
+    return
+  end
   if not im then
     check.fail("quantize: this quantization requires an imatrix: %s gives %s the type %s; write "
       .. "imatrix = \"FILE\"", given, t.gguf, to)

@@ -2,6 +2,7 @@
 
 local check = require "check"
 local model = require "model"
+local names = require "names"
 
 local m = {}
 
@@ -40,7 +41,7 @@ m.sliced = {}
 
 --- slice(model, first, last): these layers, renumbered from 0, and what is outside layers.
 function m.slice(_, value, first, last)
-  local data = model.structured("slice", model.data("slice", value))
+  local data = model.layered("slice", model.data("slice", value))
   bounds("slice", first, last)
   if last > data.layers then
     check.fail("slice(%d, %d): '%s' has %d layers", first, last, data.name, data.layers)
@@ -65,29 +66,40 @@ local function outside(data, where, list)
   end
 end
 
---- Two models whose tensors may stand in one.
-function m.same_arch(word, host, other)
-  model.structured(word, other)
-  if host.arch ~= other.arch then
-    check.fail("%s: '%s' is %s and '%s' is %s: models of two architectures do not mix", word,
-      host.name, host.arch_name, other.name, other.arch_name)
+-- What an architecture is called in messages.
+local function arch_of(data)
+  return data.arch_name or "of no known architecture (there is no config.json)"
+end
+
+--- Two models whose tensors may stand in one. HOW: what lifts the rule, for the message.
+function m.same_arch(word, host, other, how)
+  model.layered(word, other)
+  if host.arch ~= other.arch or (not host.arch and host.arch_name ~= other.arch_name) then
+    check.fail("%s: '%s' is %s and '%s' is %s: models of two architectures do not mix%s", word,
+      host.name, arch_of(host), other.name, arch_of(other), how or "")
   end
 end
 
---- stack { part, part, ..., embed = model, output = model }
+-- The data of a part of a stack, in the spelling of the first.
+local function part_of(what, value, first)
+  local data = model.layered("stack", model.data("stack", value, what))
+  if not first then return data end
+  m.same_arch("stack", first, data)
+  return names.adopt(first, data)
+end
+
+--- stack { part, part, ..., base = model, embed = model, output = model }
 function m.stack(word, args)
   local items, options = check.args(word, args)
   if #items == 0 then check.fail("stack needs at least one part") end
   local parts = {}
   for i, item in ipairs(items) do
-    parts[i] = model.structured("stack", model.data("stack", item, "item " .. i))
-    m.same_arch("stack", parts[1], parts[i])
+    parts[i] = part_of("item " .. i, item, parts[1])
   end
   local first = parts[1]
-  local embed = options.embed and model.data("stack", options.embed, "'embed'") or first
-  local head = options.output and model.data("stack", options.output, "'output'") or parts[#parts]
-  m.same_arch("stack", first, embed)
-  m.same_arch("stack", first, head)
+  local embed = options.embed and part_of("'embed'", options.embed, first) or first
+  local head = options.output and part_of("'output'", options.output, first) or parts[#parts]
+  local donor = options.base and part_of("'base'", options.base, first) or first
   local tensors, card_layers, layers = {}, {}, 0
   for _, t in ipairs(first.tensors) do
     if t.gguf_only then tensors[#tensors + 1] = t end
@@ -103,8 +115,8 @@ function m.stack(word, args)
   if layers == 0 then check.fail("stack: no part has a layer") end
   outside(head, "after", tensors)
   m.same_widths("stack", tensors)
-  parts[#parts + 1], parts[#parts + 2] = embed, head
-  return model.derive(first, tensors, { layers = layers, card_layers = card_layers }, parts)
+  parts[#parts + 1], parts[#parts + 2], parts[#parts + 3] = embed, head, donor
+  return model.derive(donor, tensors, { layers = layers, card_layers = card_layers }, parts)
 end
 
 --- All tensors of one row must have one shape, or no model can be made of them.

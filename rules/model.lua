@@ -2,14 +2,20 @@
 -- A recipe sees `layers`, `arch` and `name`; everything else stays in these files:
 --
 --   data = { layers, arch (table of rules/arch/ or nil), arch_name, card, name,
+--            named (without a table: the structure that rules/names.lua found, or nil),
 --            tensors = { T... }, card_layers (for each layer, its number in the card's config),
 --            sources = { labels of the models it is made from }, unknown = { names left out },
 --            quantized, plain (the model before quantize, for the metadata),
 --            file_type (the number of the preset it is quantized to),
---            imatrix (what its file says of the imatrix it is quantized with) }
+--            as ("llama-quantize": it is as lax as that; quantize.lua),
+--            header (what its file says of how it was quantized: overrides, imatrix (both lists
+--            of { KEY, TYPE, VALUE }), arch_name, pruned (of prune.apply), before (that of the
+--            model it was made of, if quantized itself)),
+--            split (its tensors, chosen in the order of a split source: finds them) }
 --   T = { name, layer, role, bias, gguf, node, map, row, shard, at,
---         from = { name, layer, model } } (of a source: T itself, with its model; of a merge
---         also origin: the T of a source that its donor has there)
+--         from = { name, layer, model } } (of a source: T itself, with its model and, in a GGUF
+--         file, its card; of a merge also origin: the T of a source that its donor has there)
+-- T.shard and T.at: its file and its place over all files, from 1, in the source that it is of.
 -- T.map = { kind = "to_hf", head = n }: the bytes lie in GGUF row order. Tensors are shared
 -- between models and never changed after they were made.
 
@@ -53,8 +59,8 @@ function m.derive(data, tensors, changes, parts)
   changes = changes or {}
   local new = {
     layers = data.layers, arch = data.arch, arch_name = data.arch_name, card = data.card,
-    name = data.name, tensors = tensors, card_layers = data.card_layers, unknown = data.unknown,
-    quantized = data.quantized, sources = data.sources,
+    named = data.named, name = data.name, tensors = tensors, card_layers = data.card_layers,
+    unknown = data.unknown, quantized = data.quantized, sources = data.sources,
   }
   for key, item in pairs(changes) do new[key] = item end
   for _, part in ipairs(parts or {}) do new.sources = m.union(new.sources, part.sources) end
@@ -90,8 +96,13 @@ end
 
 local function names_of(row)
   local of_row = { hf = {}, gguf = {} }
-  of_row.hf_before, of_row.hf_after = split(row.hf)
-  of_row.gguf_before, of_row.gguf_after = split(row.gguf)
+  if row.before then -- of a name that may hold percent signs itself
+    of_row.hf_before, of_row.hf_after = row.before, row.after
+    of_row.gguf_before, of_row.gguf_after = row.before, row.after
+  else
+    of_row.hf_before, of_row.hf_after = split(row.hf)
+    of_row.gguf_before, of_row.gguf_after = split(row.gguf)
+  end
   names[row] = of_row
   return of_row
 end
@@ -125,6 +136,47 @@ function m.structured(word, data)
     and "there is no config.json beside its weights, which names the architecture")
   check.fail("%s needs the structure of '%s': %s", word, data.name, why
     or ("the architecture '%s' has no table in rules/arch/"):format(data.arch_name or "unknown"))
+end
+
+--- A model that WORD can take apart by layers: by its architecture's table, or by names.
+function m.layered(word, data)
+  if data.named then return data end
+  return m.structured(word, data)
+end
+
+--- Whether two values hold the same tensors in the same places.
+function m.same(a, b)
+  if a == b then return true end
+  if #a.tensors ~= #b.tensors then return false end
+  for i, t in ipairs(a.tensors) do
+    local u = b.tensors[i]
+    if t.node ~= u.node or t.name ~= u.name then return false end
+  end
+  return #a.tensors > 0
+end
+
+--- Whether the first dimension of a tensor is the vocabulary.
+function m.is_vocabulary(t)
+  local row = t.row
+  return row ~= nil and (row.vocab or (row.shape ~= nil and row.shape[1] == "vocab")) or false
+end
+
+--- The embedding of tokens, which a tied model's head is; nil if there is none.
+function m.embedding(data)
+  for _, t in ipairs(data.tensors) do
+    if t.role == "token_embd" or (t.row and t.row.embed) then return t end
+  end
+  return nil
+end
+
+--- Whether a config says that the head is not tied.
+function m.says_untied(data)
+  local card = data.card
+  if card.untied == nil then
+    local says = card.config and engine.json(card.config)
+    card.untied = type(says) == "table" and says.tie_word_embeddings == false
+  end
+  return card.untied
 end
 
 --- The tensors by name, made once.

@@ -388,6 +388,26 @@ function m.choose(tensors, hp, preset, options)
   return chosen
 end
 
+local guessed = {
+  f16 = 1, q4_0 = 2, q4_1 = 3, q8_0 = 7, q5_0 = 8, q5_1 = 9, q2_k = 10, q3_k = 12, q4_k = 15,
+  q5_k = 17, q6_k = 18, iq2_xxs = 19, iq2_xs = 20, iq3_xxs = 23, iq1_s = 24, iq4_nl = 25,
+  iq3_s = 26, iq2_s = 28, iq4_xs = 30, iq1_m = 31, bf16 = 32, tq1_0 = 36, tq2_0 = 37, nvfp4 = 39,
+  q1_0 = 40, q2_0 = 41,
+}
+local GUESSED = 1024
+
+--- The number that llama-quantize's COPY gives general.file_type where the source has none: of the
+-- type that most of its tensors have. TYPES: of all of them, in llama-quantize's order; of two
+-- that are as many, the one that is first as many.
+function m.guess(types)
+  local count, most, best = {}, 0, nil
+  for _, type_ in ipairs(types) do
+    count[type_] = (count[type_] or 0) + 1
+    if count[type_] > most then most, best = count[type_], type_ end
+  end
+  return GUESSED | (guessed[best] or 0)
+end
+
 local demanding = set("iq3_xxs", "iq2_xxs", "iq2_xs", "iq2_s", "iq1_m", "iq1_s")
 
 --- Whether llama-quantize refuses to make NAME of this type without an importance matrix.

@@ -6,7 +6,10 @@ local hparams = require "hparams"
 local imatrix = require "imatrix"
 local maps = require "maps"
 local model = require "model"
+local override = require "override"
+local patterns = require "patterns"
 local presets = require "presets"
+local prune = require "prune"
 local types = require "types"
 local value = require "value"
 
@@ -17,7 +20,7 @@ local by_row = {}
 --- Whether llama-quantize may quantize a tensor.
 function m.quantizable(t, arch_name)
   local may
-  if t.row then
+  if t.row and arch_name ~= "glm5-next" then -- which no row is of
     may = by_row[t.row]
     if may == nil then
       may = presets.may(t.gguf, arch_name)
@@ -143,51 +146,75 @@ local function preset_of(name)
     .. "types { ... } is an allocation of your own", name, near)
 end
 
--- The words of an allocation over a preset, as llama-quantize's options: a type for `output` and
--- `token_embd`, for other tensors by their place in LIST.
-local function named_types(data, list, layers)
-  local named, by, options, tied = {}, {}, {}, true
+-- What a tensor of the embedding or the head gets from the words: its option (output or
+-- token_embd) and the type, which no pattern changes. nil: others, and what no word reaches.
+local function option_of(run, t)
+  local is_output = t.gguf == "output.weight"
+  if not is_output and t.gguf ~= "token_embd.weight" then return nil end
+  local got, word = types.pick(run.layers, t, run.data.layers)
+  if word == "output" and not is_output then return nil end -- it speaks of no other head
+  return got and (is_output and "output" or "token_embd"), got, word
+end
+
+-- The type that a pattern gives T, or else a word; and the pattern or word.
+local function named_type(run, t)
+  local to, text = patterns.pick(run.patterns, t.gguf)
+  if to then return to, nil, text end
+  local got, word = types.pick(run.layers, t, run.data.layers)
+  if word == "output" or (t.gguf == "per_layer_token_embd.weight" and word ~= t.role) then
+    return nil
+  end
+  return got, got and word
+end
+
+-- Patterns and the words of an allocation over a preset, as llama-quantize's options: a type for
+-- `output` and `token_embd`, for other tensors by their place in LIST.
+local function named_types(run, list)
+  local named, words, texts, options, tied = {}, {}, {}, {}, true
   for i, t in ipairs(list) do
-    local is_output = t.gguf == "output.weight"
-    tied = tied and not is_output
-    if m.quantizable(t, data.arch_name) then
-      local got, word = types.pick(layers, t, data.layers)
-      -- The option speaks of no other head; that of the embedding speaks of every one.
-      if word == "output" and not is_output then got = nil end
-      if t.gguf == "per_layer_token_embd.weight" and word ~= t.role then got = nil end
-      if got and got ~= "keep" and (is_output or t.gguf == "token_embd.weight") then
-        options[is_output and "output" or "token_embd"] = got
+    tied = tied and t.gguf ~= "output.weight"
+    if run.may(t) then
+      local option, got, word = option_of(run, t)
+      if option and got ~= "keep" then
+        options[option], words[i] = got, word
+        patterns.pick(run.patterns, t.gguf, true)
+      elseif option then
+        named[i], words[i] = got, word
+        patterns.pick(run.patterns, t.gguf, true)
       else
-        named[i] = got
+        named[i], words[i], texts[i] = named_type(run, t)
       end
-      by[i] = got and word
     end
   end
   if tied then
     local head = { role = "output", name = "lm_head.weight", from = { name = "lm_head.weight" } }
-    local got = types.pick(layers, head, data.layers, function(w) return w == "output" end)
+    local got = types.pick(run.layers, head, run.data.layers, function(w) return w == "output" end)
     options.output = got ~= "keep" and got or nil
   end
   options.named = named
-  return options, by, tied
+  return options, words, texts, tied
 end
 
--- Words that would do nothing over this preset are errors (llama-quantize ignores them).
-local function check_words(preset, layers, options, by)
-  if #layers == 0 then return end
-  if layers[1].by.default then
+-- Words and patterns that would do nothing over this preset are errors (llama-quantize ignores
+-- them).
+local function check_words(run, options, words, texts)
+  local preset, layers = run.preset, run.layers
+  if #layers > 0 and layers[1].by.default then
     check.fail("quantize: over the preset %s every tensor has a type: 'default' has nothing to do",
       preset.name)
   end
+  if run.lax or #layers + #run.patterns == 0 then return end
   if not preset.type then
-    check.fail("quantize: COPY copies every tensor: no word has anything to do beside it")
+    check.fail("quantize: COPY copies every tensor: no word or pattern has anything to do beside "
+      .. "it")
   end
   if maps.kind(preset.type) ~= "float" then return end
   for i, to in pairs(options.named) do
     if to ~= "keep" then
+      local by = words[i] or texts[i]
       check.fail("quantize: '%s' = \"%s\": under %s llama-quantize gives every matrix but output "
-        .. "and token_embd %s; write types { default = \"%s\", %s = \"%s\" }", by[i], to,
-        preset.name, preset.type, preset.type, by[i], to)
+        .. "and token_embd %s; write types { default = \"%s\", %s = \"%s\" }", by, to,
+        preset.name, preset.type, preset.type, words[i] or "ROLE", to)
     end
   end
 end
@@ -217,117 +244,161 @@ local function described(list)
   return out
 end
 
--- general.file_type of a copy: the source's, else what the conversion says; nil: by majority.
-local function copied_file_type(data, number)
-  for _, entry in ipairs(data.card.kv or {}) do
+-- general.file_type of a copy: the source's, else what the conversion says, else what
+-- llama-quantize guesses.
+local function copied_file_type(run)
+  for _, entry in ipairs(run.source.card.kv or {}) do
     if entry.key == "general.file_type" then return math.tointeger(entry.value) end
   end
-  return number
+  if run.number then return run.number end
+  local list = convert.order({ tensors = run.source.tensors, card = run.source.card }, "quantize")
+  for i, t in ipairs(list) do list[i] = engine.type(t.node) end
+  return presets.guess(list)
 end
 
-local function by_preset(data, preset, layers, options, im)
-  if data.card.kind ~= "gguf" then model.structured("quantize", data) end
-  local given, number = through(data, check_via(options.via))
-  local list = convert.order({ tensors = given, card = data.card }, "quantize")
-  local choice, by, tied = named_types(data, list, layers)
-  check_words(preset, layers, choice, by)
-  if not options.optional then
+-- HOW: the order in which llama-quantize visits them (convert.order).
+local function by_preset(run, how)
+  local data, preset, im = run.data, run.preset, run.im
+  local list = convert.order({ tensors = run.given, card = data.card }, how)
+  local choice, words, texts, tied = named_types(run, list)
+  check_words(run, choice, words, texts)
+  if not run.optional then
     local have = { output = tied and choice.output and true or nil }
     for role in pairs(model.roles(data)) do have[role] = true end
-    value.present("quantize", types.words(layers), have, data.name)
+    value.present("quantize", types.words(run.layers), have, data.name)
   end
-  choice.pure, choice.has_im = options.pure, im ~= nil
-  local chosen, refused = presets.choose(described(list), hparams.of(data), preset, choice)
+  choice.pure, choice.has_im = run.pure, im ~= nil
+  local hp = hparams.of(run.source, run.overrides)
+  local chosen, refused = presets.choose(described(list), hp, preset, choice)
   if not chosen then check.fail("quantize: %s: %s", preset.name, refused) end
-  local function may(t) return m.quantizable(t, data.arch_name) end
-  local vectors = im and imatrix.vectors(im, list, chosen, may) or {}
+  local vectors = im and imatrix.vectors(im, list, chosen, run.may) or {}
   check_targets(preset, list, chosen, im, vectors)
   local made = {}
   for i, t in ipairs(list) do
-    local to, what = chosen[i], by[i] or preset.name
-    if m.quantizable(t, data.arch_name) then
-      experts_note(t, by[i] or t.role)
+    local to, what = chosen[i], texts[i] or words[i] or preset.name
+    if run.may(t) then
+      experts_note(t, words[i] or t.role)
     else
-      to, what = unquantized(data, t, layers) or "keep", t.role
+      to, what = unquantized(data, t, run.layers) or "keep", t.role
     end
-    made[t] = make(data, t, to, what, options.allow_requantize, vectors[i])
+    made[t] = make(data, t, to, what, run.allow_requantize, vectors[i])
   end
   local tensors = {}
-  for i, t in ipairs(given) do tensors[i] = made[t] end
-  return tensors, preset.number or copied_file_type(data, number)
+  for i, t in ipairs(run.given) do tensors[i] = made[t] end
+  return tensors
 end
 
 -- ---- types ------------------------------------------------------------------------------------
 
-local function by_types(data, layers, options, im)
-  if #layers == 0 then
+-- The type of a tensor that may be quantized, and what gives it: a pattern, or else the most
+-- specific word.
+local function own_type(run, t)
+  local to, text = patterns.pick(run.patterns, t.gguf)
+  if to then return to, text end
+  local by
+  to, by = types.pick(run.layers, t, run.data.layers)
+  if not to then
+    check.fail("quantize: nothing gives the type of %s (role '%s'); name it, its group or a "
+      .. "default", t.name, t.role or "none")
+  end
+  experts_note(t, by)
+  return to, by
+end
+
+local function by_types(run)
+  local data, list, im = run.data, run.given, run.im
+  if #run.layers + #run.patterns == 0 then
     check.fail("quantize needs an allocation: a preset (\"Q4_K_M\"), types { ... } or ROLE = TYPE")
   end
-  if options.pure ~= nil then
+  if run.pure ~= nil then
     check.fail("quantize: 'pure' is about a preset's mixture; types { ... } has none")
   end
-  if not options.optional then
-    value.present("quantize", types.words(layers), model.roles(data), data.name)
+  if not run.optional then
+    value.present("quantize", types.words(run.layers), model.roles(data), data.name)
   end
-  local via = check_via(options.via)
-  local list = via and through(data, via) or data.tensors
-  local function may(t) return m.quantizable(t, data.arch_name) end
   local chosen, words, tensors = {}, {}, {}
   for i, t in ipairs(list) do
-    local to, by
-    if may(t) then
-      to, by = types.pick(layers, t, data.layers)
-      if not to then
-        check.fail("quantize: nothing gives the type of %s (role '%s'); name it, its group or a "
-          .. "default", t.name, t.role or "none")
-      end
-      experts_note(t, by)
+    if run.may(t) then
+      chosen[i], words[i] = own_type(run, t)
     else -- its own type in a GGUF source, F32 in any other
-      to, by = unquantized(data, t, layers), t.role
-      to = to or ((data.card.kind == "gguf" or t.gguf_only) and "keep" or "f32")
+      chosen[i] = unquantized(data, t, run.layers)
+        or ((data.card.kind == "gguf" or t.gguf_only) and "keep" or "f32")
+      words[i] = t.role or false
     end
-    chosen[i], words[i] = to, by or false
   end
-  local vectors = im and imatrix.vectors(im, list, chosen, may) or {}
+  local vectors = im and imatrix.vectors(im, list, chosen, run.may) or {}
   for i, t in ipairs(list) do
     local to, by = chosen[i], words[i] or nil
     if to ~= engine.type(t.node) then
       imatrix.demand(im, t, to, {}, by or "default", vectors[i])
     end
-    tensors[i] = make(data, t, to, by, options.allow_requantize, vectors[i])
+    tensors[i] = make(data, t, to, by, run.allow_requantize, vectors[i])
   end
   return tensors
 end
 
---- quantize { m, "Q4_K_M" or types { ... }, ROLE = TYPE, default = TYPE, imatrix = "FILE" }
-function m.quantize(word, args)
-  local items, options, by_role = check.args(word, args)
-  local data = model.data("quantize", items[1])
-  local layers, preset = {}, nil
-  if type(items[2]) == "string" then
-    preset = preset_of(items[2])
-  elseif items[2] ~= nil then
-    layers = types.peek(items[2])
-    if not layers then
-      check.fail("quantize: the second item is %s, expected a preset (\"Q4_K_M\") or types { ... }",
-        check.kind(items[2]))
-    end
-  end
+-- ---- the word ---------------------------------------------------------------------------------
+
+local lax_as = { "llama-quantize" }
+
+-- The second item: a preset, or the layers of an allocation.
+local function allocation(items)
   if #items > 2 then
     check.fail("quantize takes a model and an allocation, not %d items", #items)
   end
-  layers = types.before("quantize", by_role, layers)
-  local im = imatrix.open(options.imatrix)
-  local tensors, file_type
-  if preset then
-    tensors, file_type = by_preset(data, preset, layers, options, im)
-  else
-    tensors = by_types(data, layers, options, im)
+  if type(items[2]) == "string" then return preset_of(items[2]), {} end
+  local layers = items[2] == nil and {} or types.peek(items[2])
+  if not layers then
+    check.fail("quantize: the second item is %s, expected a preset (\"Q4_K_M\") or types { ... }",
+      check.kind(items[2]))
   end
-  types.dead(layers, data.tensors)
-  return model.derive(data, tensors, {
-    quantized = true, plain = data.plain or data, file_type = file_type,
-    imatrix = im and imatrix.facts(im),
+  return nil, layers
+end
+
+-- What the word was called with, read and checked; the model as it is quantized: `given` are its
+-- tensors, `source` is the model before layers were pruned.
+local function prepare(word, args)
+  local items, options, by_role = check.args(word, args)
+  local source = model.data("quantize", items[1])
+  local preset, layers = allocation(items)
+  local as = options.as
+  if as and as ~= lax_as[1] then
+    check.fail("quantize: unknown as '%s'%s; \"llama-quantize\" is what it can be", as,
+      check.hint(as, lax_as))
+  end
+  local run = {
+    source = source, preset = preset, layers = types.before("quantize", by_role, layers),
+    lax = as ~= nil, as = as, pure = options.pure, optional = options.optional or as ~= nil,
+    allow_requantize = options.allow_requantize, im = imatrix.open(options.imatrix, as ~= nil),
+    patterns = patterns.read(options.patterns, as ~= nil),
+    overrides = override.read(options.override, as ~= nil), given = source.tensors,
+  }
+  if preset and source.card.kind ~= "gguf" then model.structured("quantize", source) end
+  local via = check_via(options.via)
+  if preset or via then run.given, run.number = through(source, via) end
+  run.data, run.given, run.pruned = prune.apply(options.prune, source, run.given, run.lax)
+  if run.im then run.im.was = run.pruned and run.pruned.was end
+  local arch_name = hparams.arch_name(source, run.overrides)
+  function run.may(t) return m.quantizable(t, arch_name) end
+  return run
+end
+
+--- quantize { m, "Q4_K_M" or types { ... }, ROLE = TYPE, default = TYPE, imatrix = "FILE" }
+function m.quantize(word, args)
+  local run = prepare(word, args)
+  local source, preset = run.source, run.preset
+  local tensors = preset and by_preset(run, "quantize") or by_types(run)
+  types.dead(run.layers, run.data.tensors)
+  if not run.lax then patterns.dead(run.patterns) end
+  return model.derive(run.data, tensors, {
+    quantized = true, plain = source.plain or source, as = run.as,
+    file_type = preset and (preset.number or copied_file_type(run)) or nil,
+    header = {
+      overrides = run.overrides, imatrix = run.im and imatrix.facts(run.im), pruned = run.pruned,
+      arch_name = hparams.arch_name(source, run.overrides),
+      before = source.plain and source.header, -- of a model that was quantized here before
+    },
+    split = preset and function() return by_preset(run, "split") end,
   })
 end
 

@@ -5,6 +5,7 @@ local check = require "check"
 local config = require "config"
 local convert = require "convert"
 local model = require "model"
+local names = require "names"
 local roles = require "roles"
 
 local m = {}
@@ -80,23 +81,37 @@ local function take_known(data, opened, which)
   return taken
 end
 
+--- A model of an architecture without a table: its names say what lies where.
+local function from_names(data, opened)
+  local before, stack, after, layers = {}, {}, {}, 0
+  data.named = names.structure(opened.names)
+  for at, name in ipairs(opened.names) do
+    local row, layer = names.row(data.named, name)
+    local t = tensor(name, layer, row, name, opened.nodes[at], data.name)
+    t.shard, t.at = opened.shards[at], at
+    local list = row.where == "before" and before or after
+    if layer then
+      list = stack[layer] or {}
+      stack[layer], layers = list, math.max(layers, layer + 1)
+    end
+    list[#list + 1] = t
+  end
+  data.layers, data.tensors = layers, before
+  for layer = 0, layers - 1 do
+    table.move(stack[layer], 1, #stack[layer], #before + 1, before)
+  end
+  table.move(after, 1, #after, #before + 1, before)
+end
+
 --- A model whose files use Hugging Face names.
 local function from_hf(data, opened)
-  if not data.arch then
-    data.layers, data.tensors = 0, {}
-    for at, name in ipairs(opened.names) do
-      local t = tensor(name, nil, nil, name, opened.nodes[at], data.name)
-      t.shard, t.at = opened.shards[at], at
-      data.tensors[at] = t
-    end
-    return
-  end
+  if not data.arch then return from_names(data, opened) end
   local taken, unknown = take_known(data, opened, 1), {}
   for at, name in ipairs(opened.names) do
     if not taken[at] and not is_dropped(name) then unknown[#unknown + 1] = name end
   end
   data.unknown = unknown
-  if #unknown > 0 then
+  if #unknown > 0 and not data.whole then
     engine.warn(("%s: %d tensors that its architecture does not list are left out ('%s'%s)")
       :format(data.name, #unknown, unknown[1], #unknown > 1 and ", ..." or ""))
   end
@@ -184,6 +199,8 @@ local function opened_model(data)
   for _, t in ipairs(data.tensors) do
     if t.row and t.row.tied then data.card.tied = false end
   end
+  local embedding = model.embedding(data)
+  data.card.rows = embedding and engine.dims(embedding.node) or nil
   data.sources = { data.name }
   m.opened[#m.opened + 1] = data
   return model.new(data)
@@ -208,12 +225,22 @@ local function gguf_table(opened)
 end
 
 local function open_gguf(data, opened)
-  data.card = { kind = "gguf", kv = opened.kv, label = data.name }
+  data.card = { kind = "gguf", kv = opened.kv, label = data.name, shards = #opened.files }
   data.arch_name = kv_value(opened.kv, "general.architecture")
   data.arch, data.unstructured = gguf_table(opened)
   if data.arch then from_gguf(data, opened) end
   if data.arch and data.layers == 0 then data.arch, data.unstructured = nil, "it has no layer" end
   if not data.arch then from_unknown(data, opened) end
+  for _, t in ipairs(data.tensors) do t.card = data.card end -- whose shards and places it counts
+end
+
+--- The model at PATH, and what was opened. WHOLE: for who looks at all that was opened, so that
+-- nothing is said of tensors that the model leaves out.
+function m.open(path, whole)
+  local opened = engine.open(path)
+  local data = { name = label(path), whole = whole }
+  if opened.kv then open_gguf(data, opened) else open_hf(data, opened) end
+  return opened_model(data), opened
 end
 
 --- source "PATH", source { "PATH" }
@@ -227,10 +254,7 @@ function m.source(word, args)
   if type(path) ~= "string" or path == "" then
     check.fail("source takes the path of a model, not %s", check.kind(path))
   end
-  local opened = engine.open(path)
-  local data = { name = label(path) }
-  if opened.kv then open_gguf(data, opened) else open_hf(data, opened) end
-  return opened_model(data)
+  return (m.open(path))
 end
 
 -- ---- synthetic --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BLOCK_BYTES = 64 << 10 };
+enum { BLOCK_BYTES = 64 << 10, HUGE_FROM = 4 << 20 };
 
 struct block {
     struct block *next;
@@ -160,7 +160,11 @@ void *bulk_alloc(size_t size)
     void *p =
         mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED)
+        return NULL;
+    if (size >= HUGE_FROM) /* a fault then clears 2 MiB at a time; refused is fine */
+        madvise(p, size, MADV_HUGEPAGE);
+    return p;
 }
 
 void bulk_free(void *p, size_t size)

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,32 +298,6 @@ char *path_dir(struct arena *arena, const char *path)
                          : arena_strndup(arena, path, (size_t)(slash - path));
 }
 
-char *temp_name(struct arena *arena, const char *path)
-{
-    return arena_printf(arena, "%s/.%s.vbtmp.%ld", path_dir(arena, path), path_base(path),
-                        (long)getpid());
-}
-
-size_t temp_sweep(const char *dir)
-{
-    struct arena *arena = arena_new();
-    struct err err = {0};
-    char **names;
-    size_t n, swept = 0;
-
-    if (dir_list(dir, arena, &names, &n, &err))
-        for (size_t i = 0; i < n; i++) {
-            const char *mark = names[i][0] == '.' ? strstr(names[i], ".vbtmp.") : NULL;
-            const long pid = mark ? strtol(mark + strlen(".vbtmp."), NULL, 10) : 0;
-
-            if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
-                dir_remove(path_join(arena, dir, names[i]), &err))
-                swept++;
-        }
-    arena_free(arena);
-    return swept;
-}
-
 bool file_lock(const char *path, int *fd, bool *busy, struct err *err)
 {
     const int got = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -403,9 +376,21 @@ int64_t cpu_ns(void)
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+/* The high water mark of this program's own memory: rusage would count that of the process which
+ * started it, too, as it was before exec. */
 uint64_t peak_rss_bytes(void)
 {
+    static const char key[] = "\nVmHWM:";
+    char text[4096];
     struct rusage usage;
+    const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
+    file_close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *at = strstr(text, key);
+
+    if (at)
+        return (uint64_t)strtoull(at + sizeof(key) - 1, NULL, 10) * 1024;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
 }

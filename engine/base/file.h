@@ -60,6 +60,8 @@ char *path_dir(struct arena *arena, const char *path); /* before it; "." if ther
 char *temp_name(struct arena *arena, const char *path);
 /* Remove the temporaries in DIR whose process is gone; returns how many. */
 size_t temp_sweep(const char *dir);
+/* Give one of PATH whose process is gone the name TEMP. False: there is none. */
+bool temp_adopt(const char *path, const char *temp);
 
 /* An advisory lock on PATH (made if absent). BUSY, if not NULL, is set instead of waiting. */
 bool file_lock(const char *path, int *fd, bool *busy, struct err *err) MUST_USE;
@@ -68,9 +70,9 @@ bool file_lock(const char *path, int *fd, bool *busy, struct err *err) MUST_USE;
 uint64_t disk_free(const char *path);
 /* The kernel's boot id (16 bytes, zero when there is none) and clocks. */
 void boot_id(unsigned char id[16]);
-int64_t clock_ns(void); /* monotonic: durations only, never in output bytes */
-int64_t wall_ns(void);  /* wall clock: compared with stamps only */
-int64_t cpu_ns(void);   /* of this process */
-uint64_t peak_rss_bytes(void);
+int64_t clock_ns(void);        /* monotonic: durations only, never in output bytes */
+int64_t wall_ns(void);         /* wall clock: compared with stamps only */
+int64_t cpu_ns(void);          /* of this process */
+uint64_t peak_rss_bytes(void); /* of this program, not of what started it */
 
 #endif

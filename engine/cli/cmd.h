@@ -14,6 +14,8 @@ int cmd_inspect(const struct options *options);
 int cmd_diff(const struct options *options);
 int cmd_words(const struct options *options);
 int cmd_manual(const struct options *options);
+int cmd_quantize(const struct options *options);
+int cmd_merge(const struct options *options);
 int cmd_help(const struct options *options);
 int cmd_version(const struct options *options);
 

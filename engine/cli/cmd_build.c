@@ -106,19 +106,17 @@ static int run(struct session *s, struct err *err)
     return end_build(s, ok, err, clock_ns() - started);
 }
 
-int cmd_build(const struct options *options)
+int build_of(const struct options *options, const struct dropin *dropin)
 {
     struct session session;
     const int64_t started = clock_ns();
     struct err err;
     int code;
 
-    if (options->dry_run)
-        return cmd_plan(options);
     if (options->quiet)
         say_nothing();
     catch_signals();
-    const bool begun = session_begin(&session, options, &err);
+    const bool begun = session_begin(&session, options, dropin, &err);
 
     if (begun && snapshot_stands(&session))
         code = end_build(&session, true, &err, clock_ns() - started);
@@ -127,4 +125,9 @@ int cmd_build(const struct options *options)
     else
         code = session_fail(&session, &err, false);
     return session_finish(&session, code);
+}
+
+int cmd_build(const struct options *options)
+{
+    return options->dry_run ? cmd_plan(options) : build_of(options, NULL);
 }

@@ -99,6 +99,21 @@ static bool help_word(const char *word, struct err *err)
     return ok;
 }
 
+/* A drop-in's name may be a word of recipes, too: then the help explains both. */
+static bool add_word(const char *word, struct buf *out, struct err *err)
+{
+    struct buf words = {0}, text = {0};
+    const bool ok = recipe_words(&words, err);
+
+    if (ok && put_word(buf_cstr(&words), word, &text)) {
+        buf_text(out, "\nAs a word of the recipe language:\n\n");
+        buf_put(out, text.data, text.size);
+    }
+    buf_finish(&words);
+    buf_finish(&text);
+    return ok;
+}
+
 int cmd_help(const struct options *options)
 {
     const struct command *command = options->nword ? command_find(options->word[0]) : NULL;
@@ -109,6 +124,10 @@ int cmd_help(const struct options *options)
     if (options->nword && (!command || !command->run))
         return help_word(options->word[0], &err) ? 0 : cmd_refuse(&err);
     options_help(command, &text);
+    if (command && command->help && !add_word(command->name, &text, &err)) {
+        buf_finish(&text);
+        return cmd_refuse(&err);
+    }
     say_bytes(text.data, text.size);
     buf_finish(&text);
     return 0;

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "cli/cmd.h"
+#include "cli/inspect_types.h"
 #include "cli/metadata.h"
 #include "cli/text.h"
 
@@ -193,7 +194,7 @@ static void put_json(const struct inspect *in, struct buf *out)
 
 /* ---- the command -------------------------------------------------------------------------- */
 
-int cmd_inspect(const struct options *options)
+static int inspect_all(const struct options *options)
 {
     struct inspect in = {.arena = arena_new()};
     struct buf text = {0};
@@ -201,8 +202,10 @@ int cmd_inspect(const struct options *options)
     int code = 0;
     bool ok;
 
-    if (options->nword != 1) {
-        err_set(&err, ERR_RECIPE, "vbuild inspect needs one file or folder");
+    if (options->nword != 1 || options->against || options->imatrix) {
+        err_set(&err, ERR_RECIPE,
+                options->nword != 1 ? "vbuild inspect needs one file or folder"
+                                    : "--against and --imatrix belong to inspect --types");
         arena_free(in.arena);
         return cmd_refuse(&err);
     }
@@ -223,4 +226,9 @@ int cmd_inspect(const struct options *options)
     buf_finish(&text);
     arena_free(in.arena);
     return code;
+}
+
+int cmd_inspect(const struct options *options)
+{
+    return options->types ? inspect_types(options) : inspect_all(options);
 }

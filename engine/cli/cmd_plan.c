@@ -15,6 +15,8 @@ static void put_counts(const struct build_report *r, struct buf *out)
 
 static void put_plan(struct session *s, struct buf *out)
 {
+    char text[32];
+
     put_counts(&s->report, out);
     for (uint32_t i = 0; i < s->summary.nartifact; i++) {
         const struct summary_artifact *a = &s->summary.artifact[i];
@@ -24,6 +26,8 @@ static void put_plan(struct session *s, struct buf *out)
         put_bits(out, &a->size);
         buf_text(out, "\n");
     }
+    buf_printf(out, "memory: at most %s of tensor bytes at a time (--mem)\n",
+               size_text(s->build.mem_bytes, text, sizeof(text)));
     if (s->options->explain)
         account_reasons(s, false, out);
 }

@@ -85,6 +85,8 @@ static void put_artifact(struct buf *line, const struct summary_artifact *a)
     json_digest(line, "digest", a->digest);
     json_u64_put(line, "tensor_bytes", a->size.tensor_bytes);
     json_f64_put(line, "bpw_quantized", a->size.bpw_quantized);
+    if (a->shards > 1)
+        json_u64_put(line, "shards", a->shards);
 }
 
 void events_artifact(struct events_json *e, const struct summary_artifact *artifact)

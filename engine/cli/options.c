@@ -43,6 +43,11 @@ static const struct option *by_letter(char letter)
     return NULL;
 }
 
+bool options_has(const char *word)
+{
+    return strncmp(word, "--", 2) == 0 && by_name(word + 2, strcspn(word + 2, "="));
+}
+
 static bool unknown_name(const char *name, size_t n, struct err *err)
 {
     const char *names[OPTIONS_COUNT];
@@ -247,6 +252,13 @@ static bool settle(struct parse *p, struct err *err)
     return true;
 }
 
+static bool is_dropin(const char *word)
+{
+    const struct command *command = command_find(word);
+
+    return command && command->help;
+}
+
 bool options_parse(struct options *out, int argc, char *const *argv, struct arena *arena,
                    struct err *err)
 {
@@ -259,12 +271,14 @@ bool options_parse(struct options *out, int argc, char *const *argv, struct aren
         const char *text = argv[p.at++];
         bool ok = true;
 
-        if (only_words || text[0] != '-' || !text[1])
+        if (only_words || text[0] != '-' || !text[1]) {
             word[got.nword++] = text;
-        else if (strcmp(text, "--") == 0)
+            only_words |= got.nword == 1 && is_dropin(text);
+        } else if (strcmp(text, "--") == 0) {
             only_words = true;
-        else
+        } else {
             ok = text[1] == '-' ? parse_long(&p, text + 2, err) : parse_letters(&p, text + 1, err);
+        }
         if (!ok)
             return false;
     }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "lua/recipe.h"
 
 enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_PLAIN, PROGRESS_NONE };
@@ -31,6 +32,10 @@ struct options {
     uint64_t progress, color; /* enum progress_mode, enum when */
     uint64_t verbose;
     bool quiet, keep_going, dry_run, force, explain, durable, no_snapshot, help, version;
+    bool types;                    /* of inspect, as the next two */
+    const char *against, *imatrix; /* NULL: none */
+    bool recipe;                   /* of a drop-in: print the recipe instead of running it */
+    struct recipe_merge merge;     /* of a mergekit file in the place of a recipe */
 };
 
 struct command {
@@ -39,6 +44,9 @@ struct command {
     const char *doc;                           /* one line */
     int (*run)(const struct options *options); /* the exit code; NULL: of a later version */
     uint32_t words_max;                        /* how many words it takes; more are an error */
+    /* Of a drop-in (dropin.h): what is said of its own options. Everything after its name is left
+     * to it, unread. */
+    void (*help)(struct buf *out);
 };
 
 /* ERR_RECIPE, with the nearest word, for what is not in the tables. Texts live in ARENA or in
@@ -48,6 +56,7 @@ bool options_parse(struct options *out, int argc, char *const *argv, struct aren
 
 const struct command *command_find(const char *name); /* or NULL */
 const char *command_near(const char *word);           /* or NULL */
+bool options_has(const char *word);                   /* "--cache=x": is there such an option? */
 
 /* --help of the program (COMMAND NULL) or of one subcommand; docs/command.md. */
 void options_help(const struct command *command, struct buf *out);

@@ -28,7 +28,7 @@ struct option {
     const char *doc;
 };
 
-enum { COMMANDS_COUNT = 13, OPTIONS_COUNT = 19 };
+enum { COMMANDS_COUNT = 13, OPTIONS_COUNT = 26 };
 extern const struct command commands[COMMANDS_COUNT];
 extern const struct option option_table[OPTIONS_COUNT];
 

@@ -35,7 +35,8 @@ static int64_t tile_elements(void)
     return text ? (int64_t)strtoul(text, NULL, 10) & INT32_MAX : 0;
 }
 
-static struct build_options settings(const struct options *options, const struct workspace *ws)
+static struct build_options settings(const struct options *options, const struct workspace *ws,
+                                     bool dropin)
 {
     return (struct build_options){
         .jobs = options->jobs ? (uint32_t)options->jobs : machine_jobs(),
@@ -45,6 +46,7 @@ static struct build_options settings(const struct options *options, const struct
         .force = options->force,
         .durable = options->durable,
         .out_dir = ws->out_dir,
+        .no_manifest = dropin,
         .build_id = build_id(),
     };
 }
@@ -60,15 +62,22 @@ static bool open_store(struct session *s, enum store_mode mode, struct err *err)
     return false;
 }
 
-bool session_begin(struct session *s, const struct options *options, struct err *err)
+static bool open_dropin(struct session *s, struct err *err)
 {
-    *s = (struct session){.options = options, .arena = arena_new()};
+    s->ws = (struct workspace){.recipe = s->dropin->name, .out_dir = s->dropin->out_dir};
+    return dropin_cache(s->options, s->arena, &s->ws.cache, err);
+}
+
+bool session_begin(struct session *s, const struct options *options, const struct dropin *dropin,
+                   struct err *err)
+{
+    *s = (struct session){.options = options, .dropin = dropin, .arena = arena_new()};
     /* before the workspace: the path of --json is the working directory's */
     if (!events_open(&s->events, options->json, err))
         return false;
-    if (!workspace_open(&s->ws, options, s->arena, err))
+    if (!(dropin ? open_dropin(s, err) : workspace_open(&s->ws, options, s->arena, err)))
         return false;
-    s->build = settings(options, &s->ws);
+    s->build = settings(options, &s->ws, dropin != NULL);
     events_start(&s->events, s->ws.recipe, &s->build);
     return true;
 }
@@ -78,11 +87,13 @@ bool session_evaluate(struct session *s, struct err *err)
     if (!open_store(s, STORE_READ, err))
         return false;
     const struct recipe_options want = {
+        .text = s->dropin ? s->dropin->text : NULL,
         .define = s->options->define,
         .ndefine = s->options->ndefine,
         .variant = s->ws.variant,
         .nvariant = s->ws.nvariant,
         .store = s->store,
+        .merge = &s->options->merge,
     };
 
     snapshot_watch(s);
@@ -90,12 +101,12 @@ bool session_evaluate(struct session *s, struct err *err)
     for (uint32_t i = 0; s->evaluated && i < s->recipe.nnote; i++)
         msg_note("%s", s->recipe.note[i]);
     snapshot_watched(s);
-    return s->evaluated;
+    return s->evaluated && (!s->dropin || dropin_place(s->dropin, &s->recipe, err));
 }
 
 bool session_open(struct session *s, const struct options *options, struct err *err)
 {
-    return session_begin(s, options, err) && session_evaluate(s, err);
+    return session_begin(s, options, NULL, err) && session_evaluate(s, err);
 }
 
 bool session_write(struct session *s, struct err *err)

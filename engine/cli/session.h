@@ -5,12 +5,14 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
+#include "cli/dropin.h"
 #include "cli/events_json.h"
 #include "cli/snapshot.h"
 #include "cli/workspace.h"
 
 struct session {
     const struct options *options;
+    const struct dropin *dropin; /* whose recipe it is; NULL: a file's */
     struct arena *arena;
     struct workspace ws;
     struct events_json events;
@@ -24,8 +26,9 @@ struct session {
 };
 
 /* Events and workspace; then the store and the recipe, whose notes are said; or both at once. On
- * failure call session_fail, then finish. */
-bool session_begin(struct session *s, const struct options *options, struct err *err) MUST_USE;
+ * failure call session_fail, then finish. DROPIN: instead of a workspace; may be NULL. */
+bool session_begin(struct session *s, const struct options *options, const struct dropin *dropin,
+                   struct err *err) MUST_USE;
 bool session_evaluate(struct session *s, struct err *err) MUST_USE;
 bool session_open(struct session *s, const struct options *options, struct err *err) MUST_USE;
 bool session_write(struct session *s, struct err *err) MUST_USE;
@@ -36,6 +39,9 @@ void session_reported(struct session *s);
 int session_fail(struct session *s, const struct err *err, bool running);
 /* Close everything; CODE, or what writing the last bytes made of it. */
 int session_finish(struct session *s, int code);
+
+/* Build the recipe of OPTIONS, or of a drop-in; the exit code (cmd_build.c). */
+int build_of(const struct options *options, const struct dropin *dropin);
 
 /* "4.894 bits per weight over quantized tensors, 6.112 over all, 8.715 GiB of tensors" */
 void put_bits(struct buf *out, const struct artifact_size *size);

@@ -18,6 +18,13 @@ static void put_word(struct buf *out, const char *text)
     buf_put(out, text, strlen(text) + 1);
 }
 
+static void put_merge(struct buf *out, const struct recipe_merge *m)
+{
+    buf_u8(out, m->strict);
+    put_word(out, m->seed ? m->seed : "");
+    put_word(out, m->model_dir ? m->model_dir : "");
+}
+
 static bool find_key(const struct session *s, struct digest *key)
 {
     char here[HERE_BYTES];
@@ -25,17 +32,22 @@ static bool find_key(const struct session *s, struct digest *key)
 
     if (!getcwd(here, sizeof(here)))
         return false;
-    put_word(&words, "snapshot 1");
+    put_word(&words, "snapshot 2");
     buf_u64(&words, s->build.build_id);
     put_word(&words, here);
     put_word(&words, s->ws.recipe);
     put_word(&words, s->ws.out_dir);
+    if (s->dropin)
+        put_word(&words, s->dropin->text);
+    for (uint32_t i = 0; s->dropin && i < s->dropin->nout; i++)
+        put_word(&words, s->dropin->out[i].name);
     put_word(&words, hub_folder(s->arena));
     buf_u32(&words, s->options->ndefine);
     for (uint32_t i = 0; i < s->options->ndefine; i++)
         put_word(&words, s->options->define[i]);
     for (uint32_t i = 0; i < s->ws.nvariant; i++)
         put_word(&words, s->ws.variant[i]);
+    put_merge(&words, &s->options->merge);
     *key = hash_bytes(words.data, words.size);
     buf_finish(&words);
     return true;
@@ -97,6 +109,7 @@ static void put_artifact(struct buf *out, const struct summary_artifact *a)
     buf_u32(out, a->size.tensors);
     buf_f64(out, a->size.bpw);
     buf_f64(out, a->size.bpw_quantized);
+    buf_u32(out, a->shards);
     buf_put(out, a->digest.b, sizeof(a->digest.b));
 }
 
@@ -118,7 +131,7 @@ static bool get_artifact(struct bytes *in, struct summary_artifact *a)
         !get_text(in, &a->variant) || !bytes_u64(in, &a->size.file_bytes) ||
         !bytes_u64(in, &a->size.tensor_bytes) || !bytes_u32(in, &a->size.tensors) ||
         !get_f64(in, &a->size.bpw) || !get_f64(in, &a->size.bpw_quantized) ||
-        !(digest = bytes_take(in, sizeof(a->digest.b))))
+        !bytes_u32(in, &a->shards) || !(digest = bytes_take(in, sizeof(a->digest.b))))
         return false;
     memcpy(a->digest.b, digest, sizeof(a->digest.b));
     return true;
@@ -271,9 +284,8 @@ static bool put_outputs(struct session *s, struct buf *out, uint32_t *n)
         if (!record || memcmp(record->boot, boot, BOOT_BYTES) != 0)
             return false;
         for (uint32_t f = 0; f < record->nfile; f++, ++*n) {
-            const char *name = record->file[f].path;
-            const struct sight sight = {name[0] ? path_join(s->arena, path, name) : path,
-                                        SIGHT_FILE, record->file[f].stamp};
+            const char *file = artifact_file(s->arena, path, record->file[f].path);
+            const struct sight sight = {file, SIGHT_FILE, record->file[f].stamp};
 
             put_sight(out, &sight);
         }

@@ -27,6 +27,7 @@ struct summary summary_of(const struct recipe *recipe, const struct build_report
             .variant = a->variant ? a->variant : "",
             .size = artifact_size(recipe->graph, a),
             .digest = built->digest,
+            .shards = artifact_is_set(a) ? a->nfile : 1,
             .written = built->written,
             .failed = built->failed,
         };

@@ -9,6 +9,7 @@ struct summary_artifact {
     const char *name, *path, *kind, *variant;
     struct artifact_size size;
     struct digest digest; /* zero when unknown */
+    uint32_t shards;      /* files beside each other, PATH the first of them; else 1 */
     bool written, failed;
 };
 

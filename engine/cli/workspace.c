@@ -1,6 +1,7 @@
 #include "cli/workspace.h"
 
 #include "base/file.h"
+#include "lua/recipe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,12 +51,7 @@ static bool split_words(struct workspace *out, const struct options *options, co
     for (uint32_t i = 0; i < options->nword; i++) {
         const char *word = options->word[i];
 
-        if (ends_in(word, ".yml") || ends_in(word, ".yaml"))
-            return err_set(err, ERR_RECIPE,
-                           "%s: mergekit configurations come in a later version; write a recipe "
-                           "that ends in .lua",
-                           word);
-        if (!ends_in(word, ".lua")) {
+        if (!ends_in(word, ".lua") && !recipe_is_yaml(word)) {
             variant[out->nvariant++] = word;
             continue;
         }
@@ -76,23 +72,24 @@ static bool no_recipe(const struct workspace *ws, struct err *err)
         return err_set(err, ERR_RECIPE, "unknown subcommand '%s'; did you mean '%s'?",
                        ws->variant[0], near);
     if (ws->nvariant)
-        return err_set(err, ERR_RECIPE,
-                       "'%s' is no subcommand and no recipe (*.lua), and there is no build.lua "
-                       "here or above that could hold a variant of that name",
-                       ws->variant[0]);
+        return err_set(
+            err, ERR_RECIPE,
+            "'%s' is no subcommand and no recipe (*.lua, *.yml), and there is no build.lua "
+            "here or above that could hold a variant of that name",
+            ws->variant[0]);
     return err_set(err, ERR_RECIPE,
                    "there is no build.lua here or above; name a recipe: vbuild "
                    "RECIPE.lua");
 }
 
-static bool user_cache(const char **out, struct arena *arena, struct err *err)
+bool workspace_user_cache(const char **cache, struct arena *arena, struct err *err)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
     if (xdg && xdg[0] == '/')
-        *out = path_join(arena, xdg, "vbuild");
+        *cache = path_join(arena, xdg, "vbuild");
     else if (home && home[0] == '/')
-        *out = path_join(arena, home, ".cache/vbuild");
+        *cache = path_join(arena, home, ".cache/vbuild");
     else
         return err_set(err, ERR_RECIPE,
                        "outside a workspace the cache is in the home folder, and "
@@ -126,7 +123,7 @@ bool workspace_open(struct workspace *out, const struct options *options, struct
         ws.cache = options->cache;
     else if (root)
         ws.cache = "cache";
-    else if (!user_cache(&ws.cache, arena, err))
+    else if (!workspace_user_cache(&ws.cache, arena, err))
         return false;
     if (root && chdir(root) != 0)
         return err_sys(err, "%s", root);

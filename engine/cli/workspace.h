@@ -19,6 +19,8 @@ struct workspace {
  * is no recipe to build. */
 bool workspace_open(struct workspace *out, const struct options *options, struct arena *arena,
                     struct err *err) MUST_USE;
+/* The user's own cache, for what is outside a workspace. */
+bool workspace_user_cache(const char **cache, struct arena *arena, struct err *err) MUST_USE;
 /* Does -C, once, before anything else looks at a path. */
 bool workspace_enter(const char *dir, struct err *err) MUST_USE;
 

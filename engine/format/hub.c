@@ -272,13 +272,19 @@ static char *repo_dir(const char *cache, const char *id, struct arena *arena)
 
 bool hub_resolve(const char *uri, struct arena *arena, char **dir, struct err *err)
 {
+    return hub_resolve_in(hub_folder(arena), uri, arena, dir, err);
+}
+
+bool hub_resolve_in(const char *folder, const char *uri, struct arena *arena, char **dir,
+                    struct err *err)
+{
     const char *looked[3];
     struct hub_name name;
     size_t n = 0;
 
     if (!parse(uri, arena, &name, err))
         return false;
-    const char *repo = repo_dir(hub_folder(arena), name.id, arena);
+    const char *repo = repo_dir(folder, name.id, arena);
     char *commit = name.revision;
 
     looked[n++] = repo;

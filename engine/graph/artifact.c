@@ -1,5 +1,9 @@
 #include "graph/artifact.h"
 
+#include "base/file.h"
+
+#include <string.h>
+
 struct artifact_size artifact_size(const struct graph *graph, const struct artifact *artifact)
 {
     struct artifact_size size = {0};
@@ -28,4 +32,18 @@ struct artifact_size artifact_size(const struct graph *graph, const struct artif
     if (block_elements > 0)
         size.bpw_quantized = block_bits / block_elements;
     return size;
+}
+
+const char *artifact_file(struct arena *arena, const char *artifact, const char *path)
+{
+    if (!path[0])
+        return artifact;
+    if (strncmp(path, "../", 3) != 0)
+        return path_join(arena, artifact, path);
+    return path_join(arena, path_dir(arena, artifact), path + 3);
+}
+
+bool artifact_is_set(const struct artifact *artifact)
+{
+    return !artifact->folder && artifact->nfile > 1;
 }

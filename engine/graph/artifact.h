@@ -1,7 +1,11 @@
 /* artifact.h - what a build writes: files made of a header and tensors at planned offsets
  *
  * Everything but the tensors' bytes is known while planning: headers, sizes, offsets. The
- * graph knows no file format: a file is HEAD at offset 0, extents, and zeros elsewhere. */
+ * graph knows no file format: a file is HEAD at offset 0, extents, and zeros elsewhere.
+ *
+ * An artifact is one file, a folder of files, or a set: files beside each other, of which the
+ * first has the artifact's name (split GGUF). Files of a set get their names from the last to
+ * the first, so that whoever finds the first finds them all. */
 #ifndef GRAPH_ARTIFACT_H
 #define GRAPH_ARTIFACT_H
 
@@ -15,7 +19,7 @@ struct extent {
 };
 
 struct out_file {
-    const char *path; /* inside the artifact; "" when the artifact is one file */
+    const char *path; /* "NAME": in the folder; "": the artifact itself; "../NAME": beside it */
     const void *head;
     size_t head_size;
     uint64_t size;         /* of the whole file */
@@ -25,7 +29,7 @@ struct out_file {
 
 struct artifact {
     const char *variant; /* its key in the recipe's table */
-    const char *name;    /* file or folder name under outputs/ */
+    const char *name;    /* under outputs/, of the file, the folder, the first file of a set */
     const char *kind;    /* "gguf", "safetensors": for messages and JSON */
     const char *line;    /* of the recipe */
     bool folder;
@@ -42,5 +46,10 @@ struct artifact_size {
     double bpw_quantized; /* over tensors in block types; 0 if there are none */
 };
 struct artifact_size artifact_size(const struct graph *graph, const struct artifact *artifact);
+
+/* Where a file with that path lies (out_file's path, also as a record keeps it), the artifact being
+ * at ARTIFACT. Lives in the arena, or is ARTIFACT. */
+const char *artifact_file(struct arena *arena, const char *artifact, const char *path);
+bool artifact_is_set(const struct artifact *artifact);
 
 #endif

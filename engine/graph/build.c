@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-    ROUNDS_MAX = 4,              /* a damaged blob costs one more */
-    WORKER_BYTES_MAX = 16 << 20, /* beyond the second-level cache larger tiles gain nothing */
+    ROUNDS_MAX = 4,             /* a damaged blob costs one more */
+    WORKER_BYTES_MAX = 4 << 20, /* larger tiles leave the second-level cache */
 };
 
 struct build {
@@ -17,22 +17,7 @@ struct build {
     const struct build_events *events;
     struct build_report *report;
     struct build_progress progress;
-    int64_t started; /* wall clock, before any source was read */
-    uint32_t *known; /* digests the log had, per file */
 };
-
-static uint32_t *count_known(const struct settling *s)
-{
-    uint32_t *n = arena_array(s->arena, graph_files(s->graph), sizeof(*n));
-
-    for (uint32_t i = 0; i < s->nnode; i++) {
-        const struct node *node = graph_node(s->graph, (struct node_id){i});
-
-        if (!node->call.op && s->node[i].d_known)
-            n[node->file]++;
-    }
-    return n;
-}
 
 /* Open the files whose tensors may be read; they must be the ones whose headers were read. */
 static bool open_sources(struct build *b, struct err *err)
@@ -54,44 +39,6 @@ static bool open_sources(struct build *b, struct err *err)
                            "%s: the source changed since its header was read; build again",
                            file->shown);
     }
-    return true;
-}
-
-static bool record_file(struct build *b, uint32_t f, struct err *err)
-{
-    const struct settling *s = b->s;
-    const struct graph_file *file = graph_file(s->graph, f);
-    struct arena *arena = arena_new();
-    struct source_digest *list = arena_array(arena, file->ntensor, sizeof(*list));
-    struct stamp now;
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < s->nnode; i++) {
-        const struct node *node = graph_node(s->graph, (struct node_id){i});
-
-        if (!node->call.op && node->file == f && s->node[i].d_known)
-            list[n++] =
-                (struct source_digest){node->offset, tensor_bytes(&node->call.out), s->node[i].d};
-    }
-    bool ok = file_stamp(file->path, &now, err);
-
-    if (ok && !stamp_eq(now, file->stamp))
-        ok = err_set(err, ERR_CHANGED, "%s: the source changed while it was read; build again",
-                     file->shown);
-    ok = ok && (store_put_source(s->store, file->path, file->stamp, b->started, list, n, err) ||
-                cache_failed(err));
-    arena_free(arena);
-    return ok;
-}
-
-/* Remember the digests that this build made, whether it succeeded or not. */
-static bool record_sources(struct build *b, struct err *err)
-{
-    const uint32_t *now = count_known(b->s);
-
-    for (uint32_t f = 0; f < graph_files(b->s->graph); f++)
-        if (now[f] > b->known[f] && !record_file(b, f, err))
-            return false;
     return true;
 }
 
@@ -199,14 +146,14 @@ static void setup(struct build *b)
     const uint64_t share = o->mem_bytes / 4 / o->jobs;
 
     b->x = (struct exec){.s = b->s, .options = o, .workers = o->jobs, .failed_node = UINT32_MAX};
+    b->x.blind = o->force || store_empty(b->s->store);
     b->x.worker_bytes = share < WORKER_BYTES_MAX ? share : WORKER_BYTES_MAX;
-    b->x.budget.room = o->mem_bytes - b->x.worker_bytes * o->jobs;
+    b->x.pool = pool_new(o->mem_bytes - b->x.worker_bytes * o->jobs);
     b->x.fd = arena_array(b->s->arena, nfile, sizeof(*b->x.fd));
     for (uint32_t f = 0; f < nfile; f++)
         b->x.fd[f] = -1;
     pthread_mutex_init(&b->x.lock, NULL);
-    b->started = wall_ns();
-    b->known = count_known(b->s);
+    b->x.sources = sources_new(b->s, b->s->arena);
 }
 
 static void fill_report(struct graph *graph, const struct settling *s, struct build_report *report)
@@ -249,8 +196,8 @@ bool build_run(struct graph *graph, const struct artifact *artifact, uint32_t n,
     bool ok = run(&b, err);
 
     report->written_bytes = b.x.written_bytes + (b.x.outputs ? outputs_bytes(b.x.outputs) : 0);
-    outputs_close(b.x.outputs);
-    if (!record_sources(&b, &late) && ok) {
+    outputs_close(b.x.outputs, !ok && err->code == ERR_STOPPED);
+    if (!sources_finish(b.x.sources, &late) && ok) {
         *err = late;
         ok = false;
     }
@@ -268,6 +215,7 @@ bool build_run(struct graph *graph, const struct artifact *artifact, uint32_t n,
     for (uint32_t f = 0; f < graph_files(graph); f++)
         file_close(b.x.fd[f]);
     pthread_mutex_destroy(&b.x.lock);
+    pool_free(b.x.pool);
     settling_free(b.s);
     return ok;
 }
@@ -307,7 +255,7 @@ static void predict(struct settling *s)
         settle_deep(s, i);
         const bool blob = n->d_known && blob_have(s->store, n->d, tensor_bytes(&node->call.out));
 
-        if (n->d_known && (blob || !n->uses))
+        if (n->d_known && (blob || !n->uses || !keeps_blob(&node->call.out)))
             n->state = NODE_HIT;
         else
             n->state =

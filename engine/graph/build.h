@@ -27,6 +27,7 @@ struct build_options {
     bool force;               /* run nodes even when the store knows them */
     bool durable;             /* fsync blobs, log and artifacts */
     const char *out_dir;      /* "outputs" */
+    bool no_manifest;         /* write none, but keep one up that is there */
     uint64_t build_id;        /* of this program (ruling 54) */
     const volatile int *stop; /* becomes non-zero when the user interrupts */
 };

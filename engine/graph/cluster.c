@@ -7,22 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool budget_take(struct budget *b, uint64_t bytes)
-{
-    uint64_t room = __atomic_load_n(&b->room, __ATOMIC_RELAXED);
-
-    while (bytes <= room)
-        if (__atomic_compare_exchange_n(&b->room, &room, room - bytes, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
-void budget_give(struct budget *b, uint64_t bytes)
-{
-    __atomic_add_fetch(&b->room, bytes, __ATOMIC_ACQ_REL);
-}
-
 /* ---- forming ---------------------------------------------------------------------------- */
 
 /* Union-find over node ids; MEMBER_NONE: nobody wants the node. */
@@ -94,6 +78,7 @@ static void add_member(struct exec *x, struct cluster *c, uint32_t i, bool blob,
     struct member *m = &c->member[c->count++];
 
     *m = (struct member){.node = i, .call = &node->call, .blob = blob, .bad = -1};
+    m->reduced = node->call.op && !op_reduces(&node->call);
     m->granule = node->call.op ? op_granule(&node->call)
                                : (int64_t)dtype_info(node->call.out.dtype)->elements;
     if (node->call.op && !blob) {
@@ -180,10 +165,7 @@ static uint64_t member_bytes(const struct member *m)
 
 static void release(struct exec *x, struct member *m)
 {
-    if (m->held) {
-        bulk_free(m->held, member_bytes(m));
-        budget_give(&x->budget, member_bytes(m));
-    }
+    pool_give(x->pool, m->held);
     m->held = NULL;
 }
 
@@ -225,6 +207,21 @@ static void open_blob(struct exec *x, struct member *m)
         blob_quarantine(x->s->store, of(x, m)->d);
 }
 
+/* Where a build before left bytes whose digest became known in the last sweep, they are taken
+ * from there. */
+static bool take_old(struct exec *x, const struct member *m, struct err *err)
+{
+    const struct settled *n = of(x, m);
+
+    if (!n->d_known || m->emitted || m->failed || !x->outputs || x->options->force)
+        return true;
+    for (uint32_t u = n->use_at; u < n->use_at + n->uses; u++)
+        if (outputs_wants(x->outputs, x->s->use[u]) &&
+            !outputs_reuse(x->outputs, x->s->use[u], err))
+            return false;
+    return true;
+}
+
 /* From the users to their inputs: what is wanted, and what that in turn wants. */
 static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
 {
@@ -233,6 +230,8 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
     for (uint32_t i = c->count; i-- > 0;) {
         struct member *m = &c->member[i];
 
+        if (!take_old(x, m, err))
+            return false;
         m->need |= c->digests ? !of(x, m)->d_known : !m->emitted && wanted(x, m->node);
         m->need &= !m->failed;
         if (!m->need || !m->call->op)
@@ -257,17 +256,14 @@ static bool try_hold(struct exec *x, struct member *m)
 {
     if (m->held)
         return true;
-    if (!budget_take(&x->budget, member_bytes(m)))
-        return false;
-    m->held = bulk_alloc(member_bytes(m));
+    m->held = pool_take(x->pool, member_bytes(m));
     m->hold = m->held != NULL;
-    if (!m->held)
-        budget_give(&x->budget, member_bytes(m));
     return m->hold;
 }
 
-/* What may ops use in this sweep? Bytes whose digest is known; or, when they are too many to be
- * held and no earlier build knows what comes of them, bytes that are hashed as they pass. */
+/* What may ops use in this sweep? Bytes whose digest is known; or, when nothing could be looked up
+ * by it, or they are too many to be held and no earlier build knows what comes of them, bytes that
+ * are hashed as they pass. */
 static void choose_use(struct exec *x, struct cluster *c, struct member *m)
 {
     if (!m->rows || !m->feeds)
@@ -275,7 +271,7 @@ static void choose_use(struct exec *x, struct cluster *c, struct member *m)
     m->usable = true;
     if (m->held)
         return;
-    if (!of(x, m)->d_known)
+    if (!of(x, m)->d_known && !x->blind)
         m->usable = !try_hold(x, m) && !c->before;
     else if (m->feeds_passes)
         try_hold(x, m); /* if it fits, the passes to come need not read it again */
@@ -291,7 +287,7 @@ static bool choose_work(struct exec *x, struct cluster *c)
 
         for (uint32_t k = 0; m->run && k < m->call->nin; k++) {
             c->member[m->in[k]].feeds = true;
-            c->member[m->in[k]].feeds_passes |= m->call->op->reduce && !m->reduced;
+            c->member[m->in[k]].feeds_passes |= !m->reduced;
         }
     }
     for (uint32_t i = 0; i < c->count; i++) {
@@ -300,7 +296,7 @@ static bool choose_work(struct exec *x, struct cluster *c)
 
         for (uint32_t k = 0; m->run && k < m->call->nin; k++)
             inputs &= c->member[m->in[k]].usable;
-        const bool reduces = m->run && m->call->op->reduce && !m->reduced;
+        const bool reduces = m->run && !m->reduced;
 
         m->reduce = reduces && inputs;
         m->rows = m->need && (at_hand(m) || (m->run && inputs && !reduces));
@@ -364,7 +360,7 @@ static void choose_tile(const struct exec *x, struct cluster *c)
                 &x->s->artifact[use->artifact].file[use->file].extent[use->extent].map;
 
             if (map->kind != ROWMAP_NONE)
-                granule = lcm(granule, map->head * tensor_cols(&m->call->out), all);
+                granule = lcm(granule, map->head * tensor_slab(&m->call->out), all);
         }
     }
     int64_t tile = (int64_t)((double)x->worker_bytes / bytes);
@@ -382,9 +378,12 @@ enum cluster_next cluster_choose(struct exec *x, struct cluster *c, struct err *
 {
     if (!choose_needs(x, c, err))
         return CLUSTER_BROKEN;
-    for (uint32_t i = 0; i < c->count; i++)
+    for (uint32_t i = 0; i < c->count; i++) {
         if (!c->member[i].need)
             release(x, &c->member[i]);
+        if (!c->member[i].need || !c->member[i].run)
+            keep_restart(x, &c->member[i]);
+    }
     if (!choose_work(x, c))
         return CLUSTER_DONE;
     choose_made(x, c);
@@ -426,6 +425,7 @@ void cluster_finish(struct exec *x, struct cluster *c)
         if (m->failed)
             n->state = NODE_FAILED;
         release(x, m);
+        keep_restart(x, m);
         blob_close(m->reader);
         m->reader = NULL;
         mem_free(m->state);

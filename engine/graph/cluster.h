@@ -13,6 +13,8 @@
 #define GRAPH_CLUSTER_H
 
 #include "graph/outputs.h"
+#include "graph/pool.h"
+#include "graph/sources.h"
 
 #include <pthread.h>
 
@@ -29,8 +31,10 @@ struct member {
 
     /* a multi-pass op */
     uint32_t pass;
-    bool reduced;
+    bool reduced; /* or it need not be */
     void *state;
+    void *keep;         /* what its op keeps over passes, or NULL */
+    uint64_t keep_file; /* its bytes where it lies in a file; 0: in the pool */
 
     void *held; /* its bytes, kept over sweeps, or NULL */
     struct blob_reader *reader;
@@ -51,7 +55,9 @@ struct member {
     /* while a sweep runs */
     struct hasher *hasher;
     struct blob_writer *writer;
-    unsigned char *partial; /* one per OP_TILE */
+    int64_t reduce_tile;    /* elements */
+    bool in_order;          /* its tiles are reduced one after another, into one partial */
+    unsigned char *partial; /* else one a reduce tile */
     size_t partial_size;
     uint64_t *counts; /* one array per worker */
     size_t counts_size;
@@ -79,18 +85,13 @@ struct cluster {
     uint64_t busy_ns; /* spent in its tiles */
 };
 
-/* Memory for tensor bytes: what is held counts against it. */
-struct budget {
-    uint64_t room;
-};
-bool budget_take(struct budget *b, uint64_t bytes);
-void budget_give(struct budget *b, uint64_t bytes);
-
 struct exec {
     struct settling *s;
     struct outputs *outputs;
+    struct sources *sources;
     const struct build_options *options;
-    struct budget budget;
+    struct pool *pool;     /* of what is held, within the budget */
+    bool blind;            /* no node can be a hit: the store is empty, or not asked */
     uint64_t worker_bytes; /* what one worker's tile may take */
     uint32_t workers;
     int *fd; /* of each graph file, or -1 */
@@ -110,14 +111,22 @@ enum cluster_next { CLUSTER_SWEEP, CLUSTER_DONE, CLUSTER_BROKEN };
 /* Look up what can be looked up and choose the next sweep. BROKEN: err is for the whole build. */
 enum cluster_next cluster_choose(struct exec *x, struct cluster *c, struct err *err);
 
+/* Memory for what the op of M, which reduces in the sweep to come, keeps over its passes: held
+ * until its rows are made. */
+bool keep_begin(struct exec *x, const struct cluster *c, struct member *m,
+                struct err *err) MUST_USE;
+/* Of an op that keeps something: let go of it, and of all passes. If it is still wanted it begins
+ * again at pass 0. Nothing otherwise. */
+void keep_restart(struct exec *x, struct member *m);
+
 /* Open what the chosen sweep needs. */
 bool sweep_begin(struct exec *x, struct cluster *c, struct err *err) MUST_USE;
 /* What one worker needs for a tile; it keeps the memory from tile to tile. */
 struct slot {
     int64_t lo, hi;     /* elements made, or none when lo == hi */
     unsigned char *raw; /* in the member's dtype, from lo */
-    void *f32, *f64;    /* decoded from lo, where a user wants it */
-    bool wants_f32, wants_f64;
+    void *f32, *f64;    /* decoded from lo, where several users want it */
+    uint32_t f32_users, f64_users;
     int64_t bad; /* of a source: the first element worth a warning, or -1 */
 };
 struct tile {
@@ -127,6 +136,8 @@ struct tile {
     uint32_t nslot;
     unsigned char *data;
     size_t size, used;
+    void *scratch;   /* as large as any member's op wants it */
+    void *strip;     /* inputs that one user wants decoded, a strip at a time */
     uint32_t member; /* in work: the one that failed, when it does; MEMBER_NONE: writing */
 };
 /* Tile INDEX, in any worker: everything but what must be in order. */

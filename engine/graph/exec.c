@@ -1,6 +1,6 @@
-/* The only parallel region: W workers pull tiles from the clusters that are open, oldest first,
- * and open the next cluster when none has a tile to give. What must be in order inside a sweep
- * (hashes, blobs) waits for its turn; results never depend on who did what. */
+/* The only parallel regions. Of a build: W workers pull tiles from the clusters that are open,
+ * oldest first, and open the next cluster when none has a tile to give. What must be in order
+ * inside a sweep (hashes, blobs) waits for its turn; results never depend on who did what. */
 #include "graph/exec.h"
 
 #include <omp.h>
@@ -58,8 +58,10 @@ static void close_cluster(struct queue *q, struct cluster *c)
     for (; at + 1 < q->nopen; at++)
         q->open[at] = q->open[at + 1];
     q->nopen--;
-    for (uint32_t i = 0; i < c->count; i++)
+    for (uint32_t i = 0; i < c->count; i++) {
+        sources_note(q->x->sources, c->member[i].node);
         q->progress->done += q->x->s->node[c->member[i].node].state != NODE_IDLE;
+    }
 }
 
 /* Between sweeps: one worker has the cluster for itself. Called with the lock, which is given
@@ -84,6 +86,7 @@ static void turn_sweep(struct queue *q, struct cluster *c, bool first)
     c->ending = false;
     if (!ok || next == CLUSTER_DONE)
         close_cluster(q, c);
+    ok = ok && sources_flush(q->x->sources, false, &err);
     if (!ok)
         break_off(q, &err);
     pthread_cond_broadcast(&q->turn);
@@ -222,4 +225,10 @@ bool exec_run(struct exec *x, struct cluster *cluster, uint32_t count,
     if (q.broken)
         *err = q.err;
     return !q.broken;
+}
+
+void exec_spread(uint32_t workers, void (*run)(void *self), void *self)
+{
+#pragma omp parallel num_threads((int)workers)
+    run(self);
 }

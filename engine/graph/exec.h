@@ -10,4 +10,7 @@ bool exec_run(struct exec *x, struct cluster *cluster, uint32_t count,
               const struct build_events *events, struct build_progress *progress,
               struct err *err) MUST_USE;
 
+/* RUN(self) in WORKERS threads at once, for what is no build. They share SELF. */
+void exec_spread(uint32_t workers, void (*run)(void *self), void *self);
+
 #endif

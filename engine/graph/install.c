@@ -135,6 +135,50 @@ static bool install_folder(const struct artifact *art, const struct artifact_rec
     return swap(temp, path, err);
 }
 
+static bool is_free(const char *path, struct err *err)
+{
+    return !file_is_dir(path) ||
+           err_set(err, ERR_IO, "%s: a folder stands where the file is to be", path);
+}
+
+/* From the last to the first. The old first goes before: it opens the whole set, and must never
+ * be found beside files of another build. */
+static bool install_set(const struct artifact *art, const char *temp, const char *path,
+                        struct err *err)
+{
+    struct arena *arena = arena_new();
+    bool ok = true;
+
+    for (uint32_t f = 0; ok && f < art->nfile; f++)
+        ok = is_free(artifact_file(arena, path, art->file[f].path), err);
+    ok = ok && dir_remove(path, err);
+    for (uint32_t f = art->nfile; ok && f-- > 0;) {
+        const char *to = artifact_file(arena, path, art->file[f].path);
+
+        FAULT("artifact_swap");
+        ok = rename(path_join(arena, temp, path_base(to)), to) == 0 || err_sys(err, "%s", to);
+    }
+    arena_free(arena);
+    return ok;
+}
+
+bool install_may(const struct artifact *art, const struct artifact_record *record, const char *path,
+                 struct err *err)
+{
+    struct arena *arena = arena_new();
+    bool foreign, ok = true;
+
+    if (!art->folder)
+        for (uint32_t f = 0; ok && f < art->nfile; f++)
+            ok = is_free(artifact_file(arena, path, art->file[f].path), err);
+    else if (file_is_dir(path))
+        ok = look_at_folder(art, record, path, &foreign, err);
+    else if (file_exists(path))
+        ok = err_set(err, ERR_IO, "%s: a file stands where the folder is to be", path);
+    arena_free(arena);
+    return ok;
+}
+
 bool install(const struct artifact *art, const struct artifact_record *record, const char *temp,
              const char *path, bool durable, struct err *err)
 {
@@ -142,9 +186,9 @@ bool install(const struct artifact *art, const struct artifact_record *record, c
 
     if (art->folder)
         ok = install_folder(art, record, temp, path, err);
-    else if (file_is_dir(path))
-        ok = err_set(err, ERR_IO, "%s: a folder stands where the file is to be", path);
+    else if (artifact_is_set(art))
+        ok = install_set(art, temp, path, err);
     else
-        ok = rename(temp, path) == 0 || err_sys(err, "%s", path);
+        ok = is_free(path, err) && (rename(temp, path) == 0 || err_sys(err, "%s", path));
     return ok && (!durable || sync_dir(path, err));
 }

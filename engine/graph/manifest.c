@@ -137,6 +137,30 @@ static void put_step(const struct manifest *m, uint32_t i, struct buf *out)
     buf_text(out, "}");
 }
 
+static enum dtype dtype_at(const struct manifest *m, uint32_t i)
+{
+    return graph_tensor(m->s->graph, (struct node_id){i})->dtype;
+}
+
+/* What a tensor of blocks was quantized to before: the type of the first blocks among the N steps
+ * of its list that a step decoded. NULL: of none, or they were only moved. */
+static const char *requantized_from(const struct manifest *m, uint32_t tensor, uint32_t n)
+{
+    if (!dtype_is_block(dtype_at(m, tensor)))
+        return NULL;
+    for (uint32_t at = 0; at < n; at++) {
+        const struct node *node = graph_node(m->s->graph, (struct node_id){m->list[at]});
+
+        for (uint32_t k = 0; k < node->call.nin; k++) {
+            const enum dtype from = dtype_at(m, node->in[k].i);
+
+            if (dtype_is_block(from) && from != node->call.out.dtype)
+                return dtype_name(from);
+        }
+    }
+    return NULL;
+}
+
 /* The steps of one tensor: its ancestors in id order, itself last; inputs are step numbers. */
 static void put_steps(struct manifest *m, uint32_t node, struct buf *out)
 {
@@ -163,10 +187,16 @@ static void put_steps(struct manifest *m, uint32_t node, struct buf *out)
     for (uint32_t i = 0; i < n; i++)
         step_of[list[i]] = i;
     find_digests(m, n);
+    const char *before = requantized_from(m, node, n);
+
+    if (before)
+        buf_printf(out, ",\"requantized_from\":\"%s\"", before);
+    buf_text(out, ",\"steps\":[");
     for (uint32_t i = 0; i < n; i++) {
         buf_text(out, i ? "," : "");
         put_step(m, list[i], out);
     }
+    buf_text(out, "]");
     for (uint32_t i = 0; i < n; i++)
         step_of[list[i]] = 0;
 }
@@ -196,9 +226,8 @@ void manifest_text(const struct settling *s, uint32_t a, struct digest digest, s
             buf_printf(out, ",\"type\":\"%s\",\"bytes\":%" PRIu64,
                        dtype_name(graph_tensor(s->graph, x->node)->dtype), x->size);
             put_digest(out, "d", s->node[x->node.i].d);
-            buf_text(out, ",\"steps\":[");
             put_steps(&m, x->node.i, out);
-            buf_text(out, "]}");
+            buf_text(out, "}");
         }
     buf_text(out, "\n]}\n");
     arena_free(arena);

@@ -1,7 +1,8 @@
 /* manifest.h - NAME.manifest.json: what each tensor of an artifact is made of. Private to graph.
  *
  * Per tensor: type, bytes, D, and the steps that made it with their resolved values and K,
- * down to the source tensors by name and D. No recipe digest, path or date (ruling 34). */
+ * down to the source tensors by name and D; "requantized_from" names the block type that a
+ * quantized tensor had before. No recipe digest, path or date (ruling 34). */
 #ifndef GRAPH_MANIFEST_H
 #define GRAPH_MANIFEST_H
 

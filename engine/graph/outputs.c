@@ -2,6 +2,7 @@
 
 #include "base/fault.h"
 #include "base/msg.h"
+#include "graph/adopt.h"
 #include "graph/install.h"
 #include "graph/manifest.h"
 #include "graph/reuse.h"
@@ -16,13 +17,16 @@
 #include <unistd.h>
 
 struct output {
-    bool open;      /* a temporary exists */
-    bool failed;    /* an extent cannot be had */
-    char *temp;     /* file or folder */
-    char **path;    /* of each file, inside the temporary */
-    int *fd;        /* of each file */
-    bool **done;    /* of each file's extents */
-    uint32_t waits; /* extents not done yet */
+    bool open;         /* a temporary exists */
+    bool failed;       /* an extent cannot be had */
+    bool adopted;      /* the temporary was begun by a build that was killed */
+    bool *kept;        /* of each file: adopted as it is */
+    struct reuse *old; /* the artifact that stands, or NULL */
+    char *temp;        /* file, or folder of a folder's or a set's files */
+    const char **path; /* of each file, inside the temporary */
+    int *fd;           /* of each file */
+    bool **done;       /* of each file's extents */
+    uint32_t waits;    /* extents not done yet */
 };
 
 struct outputs {
@@ -44,6 +48,12 @@ static uint64_t size_of(const struct artifact *art)
     return bytes;
 }
 
+/* A drop-in, which writes no manifest, is given its folder in other words. */
+static const char *how_to_choose(const struct settling *s)
+{
+    return s->options->no_manifest ? "" : " with -o";
+}
+
 /* The disk must hold all that will be written, before the first byte is (exit 5). */
 static bool check_room(const struct outputs *o, struct err *err)
 {
@@ -56,18 +66,25 @@ static bool check_room(const struct outputs *o, struct err *err)
     if (want > room)
         return err_set(err, ERR_SPACE,
                        "%s: %" PRIu64 " bytes are needed for the artifacts, %" PRIu64
-                       " are free; make room or choose another folder with -o",
-                       s->options->out_dir, want, room);
+                       " are free; make room or choose another folder%s",
+                       s->options->out_dir, want, room, how_to_choose(s));
     return true;
 }
 
-static bool open_file(struct output *out, const struct out_file *file, uint32_t f, struct err *err)
+/* KEPT: it was adopted, and holds what its builder finished. */
+static bool open_file(struct output *out, const struct out_file *file, uint32_t f, bool *kept,
+                      struct err *err)
 {
-    const int fd = open(out->path[f], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const int fd = open(out->path[f], O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 
     if (fd < 0)
         return err_sys(err, "%s", out->path[f]);
     out->fd[f] = fd;
+    *kept = out->adopted && adopt_file(fd, out->path[f], file);
+    if (*kept)
+        return true;
+    if (ftruncate(fd, 0) != 0)
+        return err_sys(err, "%s", out->path[f]);
     if (file->size) { /* an old file system may refuse to reserve: a hole serves then */
         const int code = posix_fallocate(fd, 0, (off_t)file->size);
 
@@ -81,32 +98,58 @@ static bool open_file(struct output *out, const struct out_file *file, uint32_t 
     return file_write_at(fd, out->path[f], file->head, file->head_size, 0, err);
 }
 
+/* Are the bytes of an extent in the adopted temporary already? */
+static bool standing(const struct outputs *o, uint32_t a, uint32_t f, uint32_t e)
+{
+    const struct output *out = &o->out[a];
+
+    return out->kept[f] &&
+           adopt_extent(o->s, &o->s->artifact[a].file[f].extent[e], out->fd[f], out->path[f]);
+}
+
 static bool open_artifact(struct outputs *o, uint32_t a, struct err *err)
 {
     const struct artifact *art = &o->s->artifact[a];
     struct output *out = &o->out[a];
 
-    out->temp = temp_name(o->arena, o->s->path[a]);
     out->open = true;
     out->path = arena_array(o->arena, art->nfile, sizeof(*out->path));
     out->fd = arena_array(o->arena, art->nfile, sizeof(*out->fd));
     out->done = arena_array(o->arena, art->nfile, sizeof(*out->done));
     for (uint32_t f = 0; f < art->nfile; f++)
         out->fd[f] = -1;
-    if (!dir_remove(out->temp, err) || (art->folder && !dir_make(out->temp, err)))
+    const bool in_folder = art->folder || artifact_is_set(art);
+
+    out->adopted = out->adopted && file_is_dir(out->temp) == in_folder;
+    if (!out->adopted && !dir_remove(out->temp, err))
         return false;
+    if (in_folder && !dir_make(out->temp, err))
+        return false;
+    if (in_folder && out->adopted)
+        adopt_clean(art, out->temp);
     FAULT("artifact_open");
+    out->kept = arena_array(o->arena, art->nfile, sizeof(*out->kept));
+    out->old = reuse_open(o->s, a);
     for (uint32_t f = 0; f < art->nfile; f++) {
-        out->path[f] = art->folder ? path_join(o->arena, out->temp, art->file[f].path) : out->temp;
-        if (!open_file(out, &art->file[f], f, err))
+        const char *path = artifact_file(o->arena, o->s->path[a], art->file[f].path);
+
+        out->path[f] = in_folder ? path_join(o->arena, out->temp, path_base(path)) : out->temp;
+        if (!open_file(out, &art->file[f], f, &out->kept[f], err))
             return false;
         out->waits += art->file[f].nextent;
         out->done[f] = arena_array(o->arena, art->file[f].nextent, sizeof(bool));
     }
     uint64_t copied = 0;
 
-    for (uint32_t f = 0; f < art->nfile; f++)
-        out->waits -= reuse_extents(o->s, a, f, out->fd[f], out->done[f], &copied);
+    for (uint32_t f = 0; f < art->nfile; f++) {
+        out->waits -= reuse_extents(out->old, f, out->fd[f], out->done[f], &copied);
+        for (uint32_t e = 0; out->kept[f] && e < art->file[f].nextent; e++)
+            if (!out->done[f][e] && standing(o, a, f, e)) {
+                out->done[f][e] = true;
+                out->waits--;
+                copied += art->file[f].extent[e].size;
+            }
+    }
     o->bytes += copied;
     return true;
 }
@@ -118,14 +161,25 @@ static void cannot_open(const struct settling *s, struct err *err)
 
     if (why.code == ERR_IO)
         err_set(err, ERR_IO,
-                "%s cannot be written (%s); make it writable or choose another "
-                "folder with -o",
-                s->options->out_dir, why.text);
+                "%s cannot be written (%s); make it writable or choose another folder%s",
+                s->options->out_dir, why.text, how_to_choose(s));
+}
+
+/* Before hours of work: is there an output that nothing may be put in the place of? With
+ * keep_going the others are built all the same. */
+static bool places_are_free(const struct settling *s, struct err *err)
+{
+    for (uint32_t a = 0; a < s->nartifact && !s->options->keep_going; a++)
+        if (!s->fresh[a] && !install_may(&s->artifact[a], s->record[a], s->path[a], err))
+            return false;
+    return true;
 }
 
 bool outputs_open(struct outputs **result, struct settling *s, const struct build_events *events,
                   struct build_report *report, struct err *err)
 {
+    if (!places_are_free(s, err))
+        return false;
     struct arena *arena = arena_new();
     struct outputs *o = arena_alloc(arena, sizeof(*o));
     bool any = false;
@@ -137,6 +191,11 @@ bool outputs_open(struct outputs **result, struct settling *s, const struct buil
         any |= !s->fresh[a];
     bool ok = !any || dir_make(s->options->out_dir, err);
 
+    for (uint32_t a = 0; ok && a < s->nartifact; a++) {
+        o->out[a].temp = temp_name(arena, s->path[a]);
+        o->out[a].adopted =
+            !s->fresh[a] && !s->options->force && temp_adopt(s->path[a], o->out[a].temp);
+    }
     if (ok && any)
         temp_sweep(s->options->out_dir);
     ok = ok && (!any || check_room(o, err));
@@ -144,7 +203,7 @@ bool outputs_open(struct outputs **result, struct settling *s, const struct buil
         ok = s->fresh[a] || open_artifact(o, a, err);
     if (!ok) {
         cannot_open(s, err);
-        outputs_close(o);
+        outputs_close(o, false);
         return false;
     }
     *result = o;
@@ -174,10 +233,10 @@ bool outputs_write(struct outputs *o, struct use use, int64_t first, int64_t n, 
     if (x->map.kind == ROWMAP_NONE) {
         ok = file_write_at(out->fd[use.file], out->path[use.file], bytes, size, at, err);
     } else { /* the range is whole heads: its rows stay inside it */
-        const size_t row = (size_t)tensor_span(t, tensor_cols(t));
+        const size_t row = (size_t)tensor_span(t, tensor_slab(t));
         void *rows = mem_grow(NULL, size);
 
-        rowmap_apply(x->map, bytes, rows, n / tensor_cols(t), row);
+        rowmap_apply(x->map, bytes, rows, n / tensor_slab(t), row);
         ok = file_write_at(out->fd[use.file], out->path[use.file], rows, size, at, err);
         mem_free(rows);
     }
@@ -225,7 +284,7 @@ static bool put_record(struct outputs *o, uint32_t a, struct digest digest, stru
     record.nentry = 0;
     for (uint32_t f = 0; ok && f < art->nfile; f++) {
         const struct out_file *file = &art->file[f];
-        const char *path = art->folder ? path_join(arena, s->path[a], file->path) : s->path[a];
+        const char *path = artifact_file(arena, s->path[a], file->path);
 
         record.file[f].path = file->path;
         ok = file_stamp(path, &record.file[f].stamp, err);
@@ -250,6 +309,8 @@ static bool put_manifest(struct outputs *o, uint32_t a, struct digest digest, st
     struct buf text = {0};
     char *path = arena_printf(o->arena, "%s.manifest.json", o->s->path[a]);
 
+    if (o->s->options->no_manifest && !file_exists(path))
+        return true;
     manifest_text(o->s, a, digest, &text);
     FAULT("manifest");
     const bool ok = file_replace(path, text.data, text.size, err);
@@ -292,6 +353,8 @@ static bool finish(struct outputs *o, uint32_t a, struct err *err)
     }
     o->out[a].open = false;
     o->out[a].failed = !ok;
+    reuse_close(o->out[a].old);
+    o->out[a].old = NULL;
     struct err ignored;
 
     if (!dir_remove(o->out[a].temp, &ignored))
@@ -303,6 +366,18 @@ static bool finish(struct outputs *o, uint32_t a, struct err *err)
     if (o->events && o->events->artifact)
         o->events->artifact(o->events->self, &s->artifact[a], s->path[a], report->written);
     return true;
+}
+
+bool outputs_reuse(struct outputs *o, struct use use, struct err *err)
+{
+    const struct output *out = &o->out[use.artifact];
+    const struct extent *x = &o->s->artifact[use.artifact].file[use.file].extent[use.extent];
+
+    if (!standing(o, use.artifact, use.file, use.extent) &&
+        !reuse_extent(out->old, use.file, use.extent, out->fd[use.file]))
+        return true;
+    __atomic_add_fetch(&o->bytes, x->size, __ATOMIC_RELAXED);
+    return outputs_done(o, use, err);
 }
 
 bool outputs_done(struct outputs *o, struct use use, struct err *err)
@@ -344,7 +419,7 @@ uint64_t outputs_bytes(const struct outputs *o)
     return __atomic_load_n(&o->bytes, __ATOMIC_RELAXED);
 }
 
-void outputs_close(struct outputs *o)
+void outputs_close(struct outputs *o, bool keep)
 {
     struct err err;
 
@@ -353,12 +428,13 @@ void outputs_close(struct outputs *o)
     for (uint32_t a = 0; a < o->s->nartifact; a++) {
         struct output *out = &o->out[a];
 
+        reuse_close(out->old);
         if (!out->open)
             continue;
         o->report->artifact[a].failed = true;
         for (uint32_t f = 0; out->fd && f < o->s->artifact[a].nfile; f++)
             file_close(out->fd[f]);
-        if (!dir_remove(out->temp, &err))
+        if (!keep && !dir_remove(out->temp, &err))
             msg_warn("%s: could not be removed: %s", out->temp, err.text);
     }
     pthread_mutex_destroy(&o->lock);

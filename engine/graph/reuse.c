@@ -32,60 +32,75 @@ static bool joins(const struct piece *run, const struct piece *p)
            p->from == run->from + run->size;
 }
 
-/* The old files that stand as they were recorded, open; -1 for others. */
-static int *open_old(const struct settling *s, uint32_t a, struct arena *arena)
+struct reuse {
+    const struct settling *s;
+    uint32_t a;
+    struct arena *arena;
+    int *fd; /* of the old files that stand as they were recorded; -1 for others */
+};
+
+struct reuse *reuse_open(const struct settling *s, uint32_t a)
 {
     const struct artifact_record *record = s->record[a];
-    int *fd = arena_array(arena, record->nfile, sizeof(*fd));
+    unsigned char boot[16];
 
+    boot_id(boot);
+    if (!record || s->options->force || memcmp(boot, record->boot, sizeof(boot)) != 0)
+        return NULL;
+    struct arena *arena = arena_new();
+    struct reuse *out = arena_alloc(arena, sizeof(*out));
+
+    *out = (struct reuse){s, a, arena, arena_array(arena, record->nfile, sizeof(*out->fd))};
     for (uint32_t f = 0; f < record->nfile; f++) {
-        const char *name = record->file[f].path;
         struct err err;
 
-        fd[f] = -1;
+        out->fd[f] = -1;
         if (file_stands(s, a, f, arena) &&
-            !file_open(name[0] ? path_join(arena, s->path[a], name) : s->path[a], &fd[f], &err))
-            fd[f] = -1;
+            !file_open(artifact_file(arena, s->path[a], record->file[f].path), &out->fd[f], &err))
+            out->fd[f] = -1;
     }
-    return fd;
+    return out;
+}
+
+void reuse_close(struct reuse *reuse)
+{
+    if (!reuse)
+        return;
+    for (uint32_t f = 0; f < reuse->s->record[reuse->a]->nfile; f++)
+        file_close(reuse->fd[f]);
+    arena_free(reuse->arena);
 }
 
 /* The same bytes in the old artifact, or false. */
-static bool find_piece(const struct settling *s, uint32_t a, const struct extent *x, const int *old,
-                       struct piece *out)
+static bool find_piece(const struct reuse *reuse, const struct extent *x, struct piece *out)
 {
-    const struct artifact_entry *e = record_entry(s->record[a], x->name);
-    const struct settled *n = &s->node[x->node.i];
+    const struct artifact_entry *e = record_entry(reuse->s->record[reuse->a], x->name);
+    const struct settled *n = &reuse->s->node[x->node.i];
 
     if (!e || !n->d_known || !digest_eq(e->d, n->d) || e->size != x->size ||
-        e->form != extent_form(x) || old[e->file] < 0)
+        e->form != extent_form(x) || reuse->fd[e->file] < 0)
         return false;
     *out = (struct piece){e->offset, x->offset, x->size, e->file};
     return true;
 }
 
-uint32_t reuse_extents(const struct settling *s, uint32_t a, uint32_t f, int fd, bool *done,
-                       uint64_t *bytes)
+uint32_t reuse_extents(const struct reuse *reuse, uint32_t f, int fd, bool *done, uint64_t *bytes)
 {
-    const struct out_file *file = &s->artifact[a].file[f];
     struct piece run = {0}, next = {0};
-    unsigned char boot[16];
     uint32_t first = 0, count = 0; /* extents of the run begin at FIRST */
 
-    boot_id(boot);
-    if (!s->record[a] || s->options->force || memcmp(boot, s->record[a]->boot, sizeof(boot)) != 0)
+    if (!reuse)
         return 0;
-    struct arena *arena = arena_new();
-    int *old = open_old(s, a, arena);
+    const struct out_file *file = &reuse->s->artifact[reuse->a].file[f];
 
     for (uint32_t e = 0; e <= file->nextent; e++) {
-        const bool found = e < file->nextent && find_piece(s, a, &file->extent[e], old, &next);
+        const bool found = e < file->nextent && find_piece(reuse, &file->extent[e], &next);
 
         if (found && joins(&run, &next)) {
             run.size = next.to + next.size - run.to;
             continue;
         }
-        if (run.size && copy_piece(&run, old[run.file], fd))
+        if (run.size && copy_piece(&run, reuse->fd[run.file], fd))
             for (uint32_t k = first; k < e; k++) {
                 done[k] = true;
                 count++;
@@ -94,8 +109,13 @@ uint32_t reuse_extents(const struct settling *s, uint32_t a, uint32_t f, int fd,
         run = found ? next : (struct piece){0};
         first = e;
     }
-    for (uint32_t i = 0; i < s->record[a]->nfile; i++)
-        file_close(old[i]);
-    arena_free(arena);
     return count;
+}
+
+bool reuse_extent(const struct reuse *reuse, uint32_t f, uint32_t e, int fd)
+{
+    struct piece piece;
+
+    return reuse && find_piece(reuse, &reuse->s->artifact[reuse->a].file[f].extent[e], &piece) &&
+           copy_piece(&piece, reuse->fd[piece.file], fd);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { SMALL_BYTES = 64 << 10 };
+
 /* Visit each extent of each artifact, in order. */
 #define FOR_EXTENTS(s, a, f, e)                                                                    \
     for (uint32_t a = 0; a < (s)->nartifact; a++)                                                  \
@@ -236,7 +238,7 @@ struct digest artifact_digest(const struct settling *s, uint32_t a)
         const struct out_file *file = &art->file[f];
         struct buf row = {0};
 
-        buf_text(&row, file->path);
+        buf_text(&row, art->folder ? file->path : ""); /* names of shards hold the artifact's */
         buf_u8(&row, 0);
         buf_u64(&row, file->head_size);
         hasher_put(h, row.data, row.size);
@@ -264,7 +266,7 @@ struct digest artifact_digest(const struct settling *s, uint32_t a)
 bool file_stands(const struct settling *s, uint32_t a, uint32_t f, struct arena *arena)
 {
     const struct artifact_file *file = &s->record[a]->file[f];
-    const char *path = file->path[0] ? path_join(arena, s->path[a], file->path) : s->path[a];
+    const char *path = artifact_file(arena, s->path[a], file->path);
     struct stamp now;
     struct err err;
 
@@ -339,6 +341,11 @@ const struct artifact_entry *record_entry(const struct artifact_record *record, 
 uint64_t extent_form(const struct extent *x)
 {
     return (uint64_t)x->map.head << 2 | (uint64_t)x->map.kind;
+}
+
+bool keeps_blob(const struct tensor *tensor)
+{
+    return dtype_is_block(tensor->dtype) || tensor_bytes(tensor) <= SMALL_BYTES;
 }
 
 bool settled_before(const struct settling *s, uint32_t i)

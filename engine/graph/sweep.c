@@ -18,15 +18,21 @@ static uint64_t bytes_of(const struct member *m)
     return tensor_bytes(&m->call->out);
 }
 
-static int64_t reduce_tiles(const struct cluster *c)
+/* Partials of member M. */
+static int64_t partials(const struct cluster *c, const struct member *m)
 {
-    return (c->elements + OP_TILE - 1) / OP_TILE;
+    return m->in_order ? 1 : (c->elements + m->reduce_tile - 1) / m->reduce_tile;
 }
 
-static void begin_reduce(const struct exec *x, const struct cluster *c, struct member *m)
+static bool begin_reduce(struct exec *x, const struct cluster *c, struct member *m, struct err *err)
 {
     const struct op *op = m->call->op;
-    const size_t partials = (size_t)reduce_tiles(c);
+
+    if (!keep_begin(x, c, m, err))
+        return false;
+    m->reduce_tile = op_tile(m->call);
+    m->in_order = op->in_order && op->in_order(m->call, m->pass);
+    const size_t count = (size_t)partials(c, m);
 
     if (!m->state) {
         const size_t n = op->state_bytes(m->call);
@@ -35,19 +41,23 @@ static void begin_reduce(const struct exec *x, const struct cluster *c, struct m
         memset(m->state, 0, n);
     }
     m->partial_size = op->partial_bytes ? op->partial_bytes(m->call, m->pass) : 0;
-    m->partial = mem_grow(NULL, partials * m->partial_size + 1);
-    memset(m->partial, 0, partials * m->partial_size);
+    m->partial = mem_grow(NULL, count * m->partial_size + 1);
+    memset(m->partial, 0, count * m->partial_size);
     m->counts_size = op->worker_bytes ? op->worker_bytes(m->call, m->pass) : 0;
     if (m->counts_size) {
         m->counts = mem_grow(NULL, x->workers * m->counts_size);
         memset(m->counts, 0, x->workers * m->counts_size);
     }
+    return true;
 }
 
 /* Floats are kept as byte planes; blocks hardly shrink (specs/build-engine.md section 3.4). */
 static bool begin_blob(const struct exec *x, struct member *m, struct err *err)
 {
     const struct tensor *t = &m->call->out;
+
+    if (!of(x, m)->uses || !keeps_blob(t))
+        return true;
     const bool planes = dtype_is_float(t->dtype) && t->dtype != DTYPE_f64;
 
     return blob_begin(x->s->store, bytes_of(m), planes ? CODEC_planes : CODEC_raw,
@@ -76,10 +86,11 @@ static void void_sweep(struct exec *x, struct cluster *c)
 
         drop(m);
         if (m->hold) {
-            bulk_free(m->held, bytes_of(m));
-            budget_give(&x->budget, bytes_of(m));
+            pool_give(x->pool, m->held);
             m->held = NULL;
         }
+        if (m->reduce) /* part of the pass may be in what it keeps */
+            keep_restart(x, m);
     }
 }
 
@@ -96,14 +107,23 @@ bool sweep_begin(struct exec *x, struct cluster *c, struct err *err)
         m->bad = -1;
         if (m->commit || reads_blob || (m->made && !m->call->op && !held))
             m->hasher = hasher_new();
-        if (m->commit && m->call->op && of(x, m)->uses && !begin_blob(x, m, err)) {
+        if ((m->commit && m->call->op && !begin_blob(x, m, err)) ||
+            (m->reduce && !begin_reduce(x, c, m, err))) {
             void_sweep(x, c);
             return err_in(err, "%s", member_label(x, c, i));
         }
-        if (m->reduce)
-            begin_reduce(x, c, m);
     }
     return true;
+}
+
+/* Where to look: the line that asked for a node; without a recipe, the file that it is made of. */
+static const char *place_of(const struct graph *graph, const struct node *node)
+{
+    if (node->line[0])
+        return node->line;
+    while (node->call.op && node->call.nin)
+        node = graph_node(graph, node->in[0]);
+    return node->call.op ? "" : graph_file(graph, node->file)->shown;
 }
 
 static void fail_member(struct exec *x, struct cluster *c, uint32_t i, struct err *err)
@@ -111,9 +131,11 @@ static void fail_member(struct exec *x, struct cluster *c, uint32_t i, struct er
     struct member *m = &c->member[i];
     const struct node *node = graph_node(x->s->graph, (struct node_id){m->node});
 
+    const char *place = place_of(x->s->graph, node);
+
     err_in(err, "%s", member_label(x, c, i));
-    if (node->line[0])
-        err_in(err, "%s", node->line);
+    if (place[0])
+        err_in(err, "%s", place);
     m->failed = true;
     of(x, m)->state = NODE_FAILED;
     pthread_mutex_lock(&x->lock);
@@ -194,7 +216,9 @@ static void describe_inputs(const struct exec *x, const struct node *node, struc
     }
 }
 
-static bool record(struct exec *x, const struct cluster *c, struct member *m, struct err *err)
+/* TWIN: another node of the same key was recorded before. */
+static bool record(struct exec *x, const struct cluster *c, struct member *m, bool *twin,
+                   struct err *err)
 {
     const struct node *node = graph_node(x->s->graph, (struct node_id){m->node});
     struct action_input in[OP_INPUTS_MAX];
@@ -218,8 +242,11 @@ static bool record(struct exec *x, const struct cluster *c, struct member *m, st
                                   .input = in};
 
     FAULT("action_record");
+    pthread_mutex_lock(&x->lock);
+    *twin = store_by_k(x->s->store, action.k) != NULL;
     const bool ok = store_put_action(x->s->store, &action, err) || cache_failed(err);
 
+    pthread_mutex_unlock(&x->lock);
     buf_finish(&text);
     arena_free(arena);
     return ok;
@@ -230,8 +257,9 @@ static bool commit(struct exec *x, struct cluster *c, struct member *m, struct e
 {
     struct settled *n = of(x, m);
     const struct digest d = hasher_digest(m->hasher);
+    const bool known = n->d_known;
 
-    if (n->d_known && !digest_eq(n->d, d))
+    if (known && !digest_eq(n->d, d))
         return err_set(err, ERR_VERIFY,
                        "computed again, it gave other bytes than recorded; this "
                        "is a defect of vbuild or of the machine's memory");
@@ -242,7 +270,9 @@ static bool commit(struct exec *x, struct cluster *c, struct member *m, struct e
         n->q_known = true;
         return true;
     }
-    n->state = NODE_RUN;
+    if (!known ||
+        m->writer) /* else its bytes alone were made again, as bytes that are not kept are */
+        n->state = NODE_RUN;
     if (m->writer) {
         struct blob_writer *w = m->writer;
 
@@ -252,7 +282,13 @@ static bool commit(struct exec *x, struct cluster *c, struct member *m, struct e
             return cache_failed(err);
         m->blob = true;
     }
-    return record(x, c, m, err);
+    bool twin = false;
+    const bool ok = record(x, c, m, &twin, err);
+
+    /* Of nodes with one key, made side by side, one counts as run: not a matter of timing. */
+    if (twin && !known && !x->options->force)
+        n->state = NODE_CUTOFF;
+    return ok;
 }
 
 static bool combine(struct exec *x, struct cluster *c, uint32_t i)
@@ -265,7 +301,7 @@ static bool combine(struct exec *x, struct cluster *c, uint32_t i)
         for (size_t k = 0; k < words; k++)
             m->counts[k] += m->counts[w * words + k];
     const enum op_more more = m->call->op->combine(m->call, m->pass, m->state, m->partial,
-                                                   reduce_tiles(c), m->counts, &err);
+                                                   partials(c, m), m->counts, &err);
 
     m->pass++;
     m->reduced = more == OP_DONE;

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { STRIP = 16384 };
+
 static void want(struct slot *slot, int64_t lo, int64_t hi)
 {
     if (lo >= hi)
@@ -20,13 +22,25 @@ static void want(struct slot *slot, int64_t lo, int64_t hi)
     }
 }
 
-/* The reduce tiles that begin in this tile: they may reach past its end. */
-static void reduce_range(const struct cluster *c, const struct tile *t, int64_t *lo, int64_t *hi)
+/* The reduce tiles of M that begin in this tile: they may reach past its end. */
+static void reduce_range(const struct cluster *c, const struct tile *t, const struct member *m,
+                         int64_t *lo, int64_t *hi)
 {
-    *lo = (t->lo + OP_TILE - 1) / OP_TILE * OP_TILE;
-    *hi = t->hi == c->elements ? c->elements : (t->hi + OP_TILE - 1) / OP_TILE * OP_TILE;
+    const int64_t size = m->reduce_tile;
+
+    *lo = (t->lo + size - 1) / size * size;
+    *hi = t->hi == c->elements ? c->elements : (t->hi + size - 1) / size * size;
     *lo = min_i64(*lo, c->elements);
     *hi = min_i64(*hi, c->elements);
+}
+
+/* Must input K of M be decoded for it? */
+static bool decodes(const struct cluster *c, const struct member *m, uint32_t k)
+{
+    const enum op_form form = op_form_of(m->call);
+    const enum dtype dtype = c->member[m->in[k]].call->out.dtype;
+
+    return (form == OP_F32 && dtype != DTYPE_f32) || (form == OP_F64 && dtype != DTYPE_f64);
 }
 
 static void want_inputs(const struct cluster *c, struct tile *t, const struct member *m, int64_t lo,
@@ -38,8 +52,8 @@ static void want_inputs(const struct cluster *c, struct tile *t, const struct me
         struct slot *slot = &t->slot[m->in[k]];
 
         want(slot, lo, hi);
-        slot->wants_f32 |= form == OP_F32 && c->member[m->in[k]].call->out.dtype != DTYPE_f32;
-        slot->wants_f64 |= form == OP_F64 && c->member[m->in[k]].call->out.dtype != DTYPE_f64;
+        slot->f32_users += form == OP_F32 && decodes(c, m, k);
+        slot->f64_users += form == OP_F64 && decodes(c, m, k);
     }
 }
 
@@ -70,7 +84,7 @@ static void choose_ranges(const struct cluster *c, struct tile *t)
             slot->hi = min_i64((slot->hi + m->granule - 1) / m->granule * m->granule, c->elements);
         }
         if (m->reduce) {
-            reduce_range(c, t, &lo, &hi);
+            reduce_range(c, t, m, &lo, &hi);
             want_inputs(c, t, m, lo, hi);
         }
     }
@@ -81,29 +95,6 @@ static size_t padded(uint64_t bytes)
     return (size_t)(bytes + 63) & ~(size_t)63;
 }
 
-static bool reserve(const struct cluster *c, struct tile *t, struct err *err)
-{
-    size_t size = 64;
-
-    for (uint32_t i = 0; i < c->count; i++) {
-        const struct slot *slot = &t->slot[i];
-        const uint64_t n = (uint64_t)(slot->hi - slot->lo);
-
-        size += c->member[i].held && !c->member[i].hold
-                    ? 0
-                    : padded(tensor_span(&c->member[i].call->out, (int64_t)n));
-        size += (slot->wants_f32 ? padded(4 * n) : 0) + (slot->wants_f64 ? padded(8 * n) : 0);
-    }
-    t->used = 0;
-    if (size <= t->size)
-        return true;
-    bulk_free(t->data, t->size);
-    t->data = bulk_alloc(size);
-    t->size = t->data ? size : 0;
-    return t->data || err_set(err, ERR_MEMORY, "%zu bytes for a tile of %" PRId64 " elements", size,
-                              t->hi - t->lo);
-}
-
 static void *take(struct tile *t, uint64_t bytes)
 {
     void *p = t->data + t->used;
@@ -112,33 +103,136 @@ static void *take(struct tile *t, uint64_t bytes)
     return p;
 }
 
+/* What the ops at work want for themselves. */
+static size_t scratch_bytes(const struct cluster *c)
+{
+    size_t most = 0;
+
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct member *m = &c->member[i];
+
+        if ((computes(m) || m->reduce) && m->call->op->scratch_bytes) {
+            const size_t bytes = m->call->op->scratch_bytes(m->call);
+
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most;
+}
+
+/* How many elements op M is given at a time where it is the only one to want inputs decoded: these
+ * then stay in the second-level cache from the decoder to the op. */
+static int64_t strip_of(const struct member *m)
+{
+    return m->reduce ? m->reduce_tile : max_i64(STRIP / m->granule, 1) * m->granule;
+}
+
+/* Does M want input K decoded, and nobody else? */
+static bool alone(const struct cluster *c, const struct tile *t, const struct member *m, uint32_t k)
+{
+    const struct slot *slot = &t->slot[m->in[k]];
+
+    return decodes(c, m, k) && slot->f32_users + slot->f64_users == 1;
+}
+
+static size_t strip_bytes(const struct cluster *c, const struct tile *t)
+{
+    size_t most = 0;
+
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct member *m = &c->member[i];
+        const uint64_t n = (uint64_t)min_i64(strip_of(m), c->elements);
+        size_t bytes = 0;
+
+        for (uint32_t k = 0; (computes(m) || m->reduce) && k < m->call->nin; k++)
+            bytes += alone(c, t, m, k) ? padded(n * (op_form_of(m->call) == OP_F64 ? 8 : 4)) : 0;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static bool reserve(const struct cluster *c, struct tile *t, struct err *err)
+{
+    const size_t scratch = scratch_bytes(c), strip = strip_bytes(c, t);
+    size_t size = 64 + padded(scratch) + padded(strip);
+
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct slot *slot = &t->slot[i];
+        const uint64_t n = (uint64_t)(slot->hi - slot->lo);
+
+        size += c->member[i].held && !c->member[i].hold
+                    ? 0
+                    : padded(tensor_span(&c->member[i].call->out, (int64_t)n));
+        if (slot->f32_users + slot->f64_users > 1)
+            size += (slot->f32_users ? padded(4 * n) : 0) + (slot->f64_users ? padded(8 * n) : 0);
+    }
+    if (size > t->size) {
+        bulk_free(t->data, t->size);
+        t->data = bulk_alloc(size);
+        t->size = t->data ? size : 0;
+    }
+    if (!t->data)
+        return err_set(err, ERR_MEMORY, "%zu bytes for a tile of %" PRId64 " elements", size,
+                       t->hi - t->lo);
+    t->used = 0;
+    t->scratch = take(t, scratch);
+    t->strip = take(t, strip);
+    return true;
+}
+
 /* Bytes of member M from element ELEMENT on, in the slot. */
 static unsigned char *at(const struct member *m, const struct slot *slot, int64_t element)
 {
     return slot->raw + tensor_span(&m->call->out, element - slot->lo);
 }
 
-static const void *in_form(const struct member *m, const struct slot *slot, enum op_form form,
-                           int64_t element)
+static void decode(enum dtype dtype, enum op_form form, const void *from, void *to, int64_t n)
 {
-    if (form == OP_F32 && slot->f32)
-        return (const float *)slot->f32 + (element - slot->lo);
-    if (form == OP_F64 && slot->f64)
-        return (const double *)slot->f64 + (element - slot->lo);
-    return at(m, slot, element);
+    if (form == OP_F32)
+        kernel_of(dtype)->decode(from, to, n);
+    else
+        decode_f64(dtype, from, to, n);
+}
+
+/* The inputs of M for the N elements from FIRST on, as its op wants them. */
+static void inputs(const struct cluster *c, const struct tile *t, const struct member *m,
+                   int64_t first, int64_t n, const void **in)
+{
+    const enum op_form form = op_form_of(m->call);
+    unsigned char *strip = t->strip;
+
+    for (uint32_t k = 0; k < m->call->nin; k++) {
+        const struct member *from = &c->member[m->in[k]];
+        const struct slot *slot = &t->slot[m->in[k]];
+
+        in[k] = at(from, slot, first);
+        if (form == OP_F32 && slot->f32)
+            in[k] = (const float *)slot->f32 + (first - slot->lo);
+        else if (form == OP_F64 && slot->f64)
+            in[k] = (const double *)slot->f64 + (first - slot->lo);
+        else if (alone(c, t, m, k)) {
+            decode(from->call->out.dtype, form, in[k], strip, n);
+            in[k] = strip;
+            strip += padded((uint64_t)n * (form == OP_F64 ? 8 : 4));
+        }
+    }
 }
 
 static bool compute(const struct cluster *c, const struct tile *t, const struct member *m,
                     const struct slot *slot, struct err *err)
 {
+    const int64_t strip = strip_of(m);
     const void *in[OP_INPUTS_MAX];
-    const enum op_form form = op_form_of(m->call);
 
-    for (uint32_t k = 0; k < m->call->nin; k++)
-        in[k] = in_form(&c->member[m->in[k]], &t->slot[m->in[k]], form, slot->lo);
-    const struct op_range range = {slot->lo, slot->hi - slot->lo, in, slot->raw};
+    for (int64_t first = slot->lo; first < slot->hi; first += strip) {
+        const int64_t n = min_i64(strip, slot->hi - first);
+        const struct op_range range = {first, n, in, at(m, slot, first), t->scratch, m->keep};
 
-    return m->call->op->rows(m->call, m->state, &range, err);
+        inputs(c, t, m, first, n, in);
+        if (!m->call->op->rows(m->call, m->state, &range, err))
+            return false;
+    }
+    return true;
 }
 
 static bool read_source(struct exec *x, const struct member *m, const struct slot *slot,
@@ -199,13 +293,13 @@ static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32
             memcpy((unsigned char *)m->held + tensor_span(out, t->lo), at(m, slot, t->lo),
                    tensor_span(out, t->hi - t->lo));
     }
-    if (slot->wants_f32) {
+    if (slot->f32_users && slot->f32_users + slot->f64_users > 1) {
         slot->f32 = take(t, 4 * (uint64_t)n);
-        kernel_of(out->dtype)->decode(slot->raw, slot->f32, n);
+        decode(out->dtype, OP_F32, slot->raw, slot->f32, n);
     }
-    if (slot->wants_f64) {
+    if (slot->f64_users && slot->f32_users + slot->f64_users > 1) {
         slot->f64 = take(t, 8 * (uint64_t)n);
-        decode_f64(out->dtype, slot->raw, slot->f64, n);
+        decode(out->dtype, OP_F64, slot->raw, slot->f64, n);
     }
     if (m->hasher && !m->call->op)
         slot->bad = first_bad(out->dtype, at(m, slot, t->lo), t->hi - t->lo);
@@ -215,18 +309,18 @@ static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32
 static void reduce(const struct cluster *c, const struct tile *t, const struct member *m)
 {
     const void *in[OP_INPUTS_MAX];
-    const enum op_form form = op_form_of(m->call);
     void *counts = m->counts ? (unsigned char *)m->counts + t->worker * m->counts_size : NULL;
     int64_t lo, hi;
 
-    reduce_range(c, t, &lo, &hi);
-    for (int64_t first = lo; first < hi; first += OP_TILE) {
-        const struct op_range range = {first, min_i64(OP_TILE, c->elements - first), in, NULL};
+    reduce_range(c, t, m, &lo, &hi);
+    for (int64_t first = lo; first < hi; first += m->reduce_tile) {
+        const int64_t n = min_i64(m->reduce_tile, c->elements - first);
+        const struct op_range range = {first, n, in, NULL, t->scratch, m->keep};
+        const int64_t index = m->in_order ? 0 : first / m->reduce_tile;
 
-        for (uint32_t k = 0; k < m->call->nin; k++)
-            in[k] = in_form(&c->member[m->in[k]], &t->slot[m->in[k]], form, first);
+        inputs(c, t, m, first, n, in);
         m->call->op->reduce(m->call, m->pass, m->state, &range,
-                            m->partial + (size_t)(first / OP_TILE) * m->partial_size, counts);
+                            m->partial + (size_t)index * m->partial_size, counts);
     }
 }
 
@@ -259,7 +353,7 @@ bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, 
         t->member = i;
         if (t->slot[i].lo < t->slot[i].hi && !make(x, c, t, i, err))
             return false;
-        if (c->member[i].reduce)
+        if (c->member[i].reduce && !c->member[i].in_order)
             reduce(c, t, &c->member[i]);
     }
     t->member = MEMBER_NONE;
@@ -272,6 +366,9 @@ bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, 
 bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *err)
 {
     t->member = MEMBER_NONE;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->member[i].reduce && c->member[i].in_order)
+            reduce(c, t, &c->member[i]);
     for (uint32_t i = 0; t->lo < t->hi && i < c->count; i++) {
         struct member *m = &c->member[i];
         const size_t n = (size_t)tensor_span(&m->call->out, t->hi - t->lo);

@@ -12,7 +12,7 @@ static bool extent_digest(const struct settling *s, const struct extent *x, int 
                           const char *path, struct digest *out, struct err *err)
 {
     const struct tensor *t = graph_tensor(s->graph, x->node);
-    const size_t row = (size_t)tensor_span(t, tensor_cols(t));
+    const size_t row = (size_t)tensor_span(t, tensor_slab(t)); /* as a row map moves them */
     const size_t group = x->map.kind == ROWMAP_NONE ? 1 : row * (size_t)x->map.head;
     const size_t step = group > VERIFY_BYTES ? group : VERIFY_BYTES / group * group;
     unsigned char *raw = mem_grow(NULL, step), *rows = mem_grow(NULL, step);
@@ -73,9 +73,7 @@ bool verify_artifact(struct settling *s, uint32_t a, const unsigned char boot[16
     for (uint32_t f = 0; ok && f < s->artifact[a].nfile; f++) {
         const struct out_file *file = &s->artifact[a].file[f];
 
-        ok = verify_file(s, file,
-                         file->path[0] ? path_join(s->arena, s->path[a], file->path) : s->path[a],
-                         &err);
+        ok = verify_file(s, file, artifact_file(s->arena, s->path[a], file->path), &err);
     }
     memcpy(record.boot, boot, sizeof(record.boot));
     if (ok)

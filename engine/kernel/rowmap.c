@@ -36,3 +36,14 @@ struct rowmap rowmap_inverse(struct rowmap map)
         map.kind = ROWMAP_TO_GGUF;
     return map;
 }
+
+int64_t rowmap_from(struct rowmap map, int64_t row)
+{
+    if (map.kind == ROWMAP_NONE)
+        return row;
+    const int64_t k = row % map.head, half = map.head / 2;
+
+    if (map.kind == ROWMAP_TO_GGUF)
+        return row - k + k % 2 * half + k / 2;
+    return row - k + 2 * (k % half) + k / half;
+}

@@ -19,5 +19,7 @@ struct rowmap {
 /* ROWS rows (a multiple of head) of ROW_BYTES from FROM to TO, which do not overlap. */
 void rowmap_apply(struct rowmap map, const void *from, void *to, int64_t rows, size_t row_bytes);
 struct rowmap rowmap_inverse(struct rowmap map);
+/* The row of FROM that becomes row ROW of TO. */
+int64_t rowmap_from(struct rowmap map, int64_t row);
 
 #endif

@@ -21,6 +21,7 @@ struct free_block {
 struct chunk {
     const char *alias; /* what Lua shows */
     const char *path;  /* what people see */
+    bool made;         /* nobody wrote it: its lines are not told */
 };
 
 struct sandbox {
@@ -41,6 +42,7 @@ struct sandbox {
     bool tripped; /* a limit was hit: the hook raises at every instruction */
 
     char line[LINE_MAX_BYTES]; /* of the word in progress; "" outside words */
+    bool in_document;          /* LINE is a place in a document that the recipe reads */
     struct chunk chunk[MODULES_MAX + 1];
     uint32_t nchunk;
     struct err failure; /* what sandbox_fail raised; code ERR_NONE: a plain Lua error */
@@ -65,7 +67,8 @@ static inline struct sandbox *box_of(lua_State *L)
 void env_open(lua_State *L);
 /* "PATH:LINE" of the innermost recipe frame into TEXT, or "" when there is none. */
 void env_where(lua_State *L, char *text, size_t size);
-/* The path that people see for a chunk name as Lua has it ("@..."), or NULL: no recipe. */
+/* The path that people see for a chunk name as Lua has it ("@..."), or NULL: no recipe
+ * that somebody wrote. */
 const char *env_path(const struct sandbox *box, const char *source);
 
 /* frozen.c: push the key of the table at TABLE nearest to WORD, or nothing and false. */

@@ -31,7 +31,7 @@ const char *env_path(const struct sandbox *box, const char *source)
         return NULL;
     for (uint32_t i = 0; i < box->nchunk; i++)
         if (strcmp(box->chunk[i].alias, source + 1) == 0)
-            return box->chunk[i].path;
+            return box->chunk[i].made ? NULL : box->chunk[i].path;
     return NULL;
 }
 
@@ -261,13 +261,14 @@ void sandbox_words_done(lua_State *L)
 /* ---- chunks --------------------------------------------------------------------------------- */
 
 /* Remember PATH under a name that Lua does not cut; the alias. */
-static const char *add_chunk(lua_State *L, const char *path)
+static const char *add_chunk(lua_State *L, const char *path, bool made)
 {
     struct sandbox *box = box_of(L);
     struct chunk *chunk = &box->chunk[box->nchunk];
 
     if (box->nchunk == countof(box->chunk))
         sandbox_error(L, "more than %d modules", MODULES_MAX);
+    chunk->made = made;
     chunk->path = arena_strdup(box->arena, path);
     chunk->alias = strlen(path) + 2 < LUA_IDSIZE
                        ? chunk->path
@@ -310,6 +311,16 @@ static void warn_hidden(lua_State *L, const char *path, const char *text)
     lua_pop(L, 1);
 }
 
+static void push_chunk(lua_State *L, const char *alias, const char *text, size_t size)
+{
+    lua_pushfstring(L, "@%s", alias);
+    if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") != LUA_OK)
+        lua_error(L);
+    lua_remove(L, -2);
+    reg_get(L, &key_env);
+    lua_setupvalue(L, -2, 1);
+}
+
 void sandbox_recipe(lua_State *L, const char *path)
 {
     struct sandbox *box = box_of(L);
@@ -325,19 +336,24 @@ void sandbox_recipe(lua_State *L, const char *path)
     char *kept = arena_strndup(box->arena, text, size);
 
     arena_free(arena); /* before anything can raise */
-    const char *alias = add_chunk(L, path);
+    const char *alias = add_chunk(L, path, false);
 
     if (size > 0 && kept[0] == LUA_SIGNATURE[0])
         sandbox_error(L, "%s is compiled Lua; recipes are text", path);
     if (size > 1 && kept[0] == '#' && kept[1] == '!')
         memcpy(kept, "--", 2); /* a shebang becomes a comment */
     warn_hidden(L, path, kept);
-    lua_pushfstring(L, "@%s", alias);
-    if (luaL_loadbufferx(L, kept, size, lua_tostring(L, -1), "t") != LUA_OK)
-        lua_error(L);
-    lua_remove(L, -2);
-    reg_get(L, &key_env);
-    lua_setupvalue(L, -2, 1);
+    push_chunk(L, alias, kept, size);
+}
+
+void sandbox_text(lua_State *L, const char *name, const char *text)
+{
+    push_chunk(L, add_chunk(L, name, true), text, strlen(text));
+}
+
+void sandbox_document(lua_State *L, const char *path)
+{
+    (void)add_chunk(L, path, true);
 }
 
 /* ---- require of recipes --------------------------------------------------------------------- */

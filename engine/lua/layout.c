@@ -193,7 +193,6 @@ static void gguf_file(lua_State *L, struct out_file *file, const struct gguf_kv 
     const bool ok = gguf_layout(kv, nkv, out, n, align, &header, &file->size, &err);
 
     if (ok) {
-        file->path = "";
         file->head = keep(v, &header);
         file->head_size = header.size;
         file->nextent = (uint32_t)n;
@@ -206,30 +205,51 @@ static void gguf_file(lua_State *L, struct out_file *file, const struct gguf_kv 
         sandbox_fail(L, &err);
 }
 
-/* engine.gguf { kv =, tensors =, align =, trim = }: a handle; TRIM: ranks as ggml counts them. */
-static int gguf(lua_State *L)
+/* The file table on top: { path =, kv =, tensors =, align = }. TRIM: ranks as ggml counts them. */
+static void read_gguf(lua_State *L, struct out_file *file, bool trim)
 {
-    struct vocab *v = vocab_of(L);
+    struct arena *arena = graph_arena(vocab_of(L)->graph);
     size_t nkv, n;
 
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_getfield(L, 1, "align");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    const char *path = arena_strdup(arena, field_string(L, -1, "path"));
+
+    lua_getfield(L, -1, "align");
     const lua_Integer align = luaL_optinteger(L, -1, GGUF_ALIGN_DEFAULT);
 
     if (align < 8 || align > ALIGN_MAX || (align & (align - 1)) != 0)
         sandbox_error(L, "alignment %lld is no power of two from 8 to %d", (long long)align,
                       ALIGN_MAX);
+    lua_getfield(L, -2, "tensors");
+    const struct entry *entry = read_entries(L, &n);
+
+    lua_getfield(L, -3, "kv");
+    const struct gguf_kv *kv = read_kvs(L, arena, &nkv);
+
+    gguf_file(L, file, kv, nkv, entry, n, (uint64_t)align, trim);
+    file->path = path;
+    lua_pop(L, 3);
+}
+
+/* engine.gguf { files = ..., trim = }: a handle of one file, or of a set of them. */
+static int gguf(lua_State *L)
+{
+    struct vocab *v = vocab_of(L);
+
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "trim");
     const bool trim = lua_toboolean(L, -1);
 
-    lua_getfield(L, 1, "tensors");
-    const struct entry *entry = read_entries(L, &n);
+    lua_getfield(L, 1, "files");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    const uint32_t n = (uint32_t)lua_rawlen(L, -1);
+    struct artifact *a = new_layout(v, "gguf", false, n);
 
-    lua_getfield(L, 1, "kv");
-    const struct gguf_kv *kv = read_kvs(L, graph_arena(v->graph), &nkv);
-    struct artifact *a = new_layout(v, "gguf", false, 1);
-
-    gguf_file(L, &a->file[0], kv, nkv, entry, n, (uint64_t)align, trim);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        read_gguf(L, &a->file[i], trim);
+        lua_pop(L, 1);
+    }
     lua_pushinteger(L, v->nlayout);
     return 1;
 }

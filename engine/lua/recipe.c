@@ -68,18 +68,52 @@ static void push_variants(lua_State *L, const struct recipe_options *options)
     }
 }
 
+static void set_text(lua_State *L, const char *key, const char *text)
+{
+    lua_pushstring(L, text); /* NULL: nil */
+    lua_setfield(L, -2, key);
+}
+
+static void set_flag(lua_State *L, const char *key, bool flag)
+{
+    lua_pushboolean(L, flag);
+    lua_setfield(L, -2, key);
+}
+
+/* Push what function NAME of the rules makes of the mergekit file. */
+static void push_yaml(lua_State *L, const struct vocab *v, const char *name)
+{
+    const struct recipe_merge none = {0}, *m = v->options->merge ? v->options->merge : &none;
+
+    sandbox_rule(L, "init");
+    lua_getfield(L, -1, name);
+    lua_pushstring(L, v->path);
+    lua_createtable(L, 0, 7);
+    set_text(L, "model_dir", m->model_dir);
+    set_text(L, "seed", m->seed);
+    set_text(L, "shard", m->shard);
+    set_text(L, "name", m->name);
+    set_flag(L, "strict", m->strict);
+    set_flag(L, "no_tokenizer", m->no_tokenizer);
+    set_flag(L, "truncate_vocab", m->truncate_vocab);
+    set_flag(L, "allow_mixed_arch", m->allow_mixed_arch);
+    lua_call(L, 2, 1);
+    lua_remove(L, -2);
+}
+
 static int evaluate(lua_State *L)
 {
     struct vocab *v = vocab_of(L);
-    const size_t n = strlen(v->path);
 
-    if ((n > 4 && strcmp(v->path + n - 4, ".yml") == 0) ||
-        (n > 5 && strcmp(v->path + n - 5, ".yaml") == 0))
-        sandbox_error(L, "%s: mergekit files come with the next release; write a Lua recipe",
-                      v->path);
     load_words(L);
-    sandbox_recipe(L, v->path);
-    lua_call(L, 0, 1);
+    if (v->options->text)
+        sandbox_text(L, v->path, v->options->text);
+    else if (recipe_is_yaml(v->path))
+        push_yaml(L, v, "yaml");
+    else
+        sandbox_recipe(L, v->path);
+    if (lua_isfunction(L, -1))
+        lua_call(L, 0, 1);
     sandbox_rule(L, "init");
     lua_getfield(L, -1, "finish");
     lua_pushvalue(L, -3);
@@ -132,29 +166,65 @@ void recipe_close(struct recipe *recipe)
     *recipe = (struct recipe){0};
 }
 
-/* The page is left in the arena, as the only note. */
-static int write_words(lua_State *L)
+/* The text on top is left in the arena, as the only note. */
+static void leave_text(lua_State *L)
 {
     struct vocab *v = vocab_of(L);
 
+    v->note = mem_grow(v->note, sizeof(*v->note));
+    v->note[0] = arena_strdup(graph_arena(v->graph), luaL_checkstring(L, -1));
+    v->nnote = 1;
+}
+
+static int write_words(lua_State *L)
+{
     load_words(L);
     sandbox_rule(L, "words");
     lua_getfield(L, -1, "page");
     lua_call(L, 0, 1);
-    v->note = mem_grow(v->note, sizeof(*v->note));
-    v->note[0] = arena_strdup(graph_arena(v->graph), luaL_checkstring(L, -1));
-    v->nnote = 1;
+    leave_text(L);
     return 0;
+}
+
+static int write_yaml(lua_State *L)
+{
+    load_words(L);
+    push_yaml(L, vocab_of(L), "yaml_text");
+    leave_text(L);
+    return 0;
+}
+
+static bool write_text(struct buf *out, const char *path, const struct recipe_options *options,
+                       lua_CFunction f, struct err *err)
+{
+    struct recipe recipe;
+
+    if (!run(&recipe, path, options, f, err))
+        return false;
+    buf_text(out, recipe.note[0]);
+    recipe_close(&recipe);
+    return true;
 }
 
 bool recipe_words(struct buf *out, struct err *err)
 {
     const struct recipe_options none = {0};
-    struct recipe recipe;
 
-    if (!run(&recipe, "words", &none, write_words, err))
-        return false;
-    buf_text(out, recipe.note[0]);
-    recipe_close(&recipe);
-    return true;
+    return write_text(out, "words", &none, write_words, err);
+}
+
+bool recipe_is_yaml(const char *path)
+{
+    const size_t n = strlen(path);
+
+    return (n > 4 && strcmp(path + n - 4, ".yml") == 0) ||
+           (n > 5 && strcmp(path + n - 5, ".yaml") == 0);
+}
+
+bool recipe_of_yaml(struct buf *out, const char *path, const struct recipe_merge *merge,
+                    struct err *err)
+{
+    const struct recipe_options options = {.merge = merge};
+
+    return write_text(out, path, &options, write_yaml, err);
 }

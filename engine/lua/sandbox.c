@@ -3,6 +3,7 @@
 #include "base/msg.h"
 #include "lua/box.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -254,16 +255,40 @@ void sandbox_at(lua_State *L, const char *line)
     snprintf(box->line, sizeof(box->line), "%s", line ? line : "");
 }
 
+/* Does TEXT begin with the place in a recipe, as Lua or sandbox_fail writes it? */
+static bool has_place(const struct sandbox *box, const char *text)
+{
+    for (uint32_t i = 0; i < box->nchunk; i++) {
+        const char *const name[] = {box->chunk[i].alias, box->chunk[i].path};
+
+        for (size_t k = 0; k < countof(name); k++)
+            if (strncmp(text, name[k], strlen(name[k])) == 0 && text[strlen(name[k])] == ':' &&
+                isdigit((unsigned char)text[strlen(name[k]) + 1]))
+                return true;
+    }
+    return false;
+}
+
+/* The place of what happens now: in a function of the recipe that a word calls, too. */
+static void where(lua_State *L, char *text, size_t size)
+{
+    const struct sandbox *box = box_of(L);
+
+    text[0] = '\0';
+    if (!box->in_document)
+        env_where(L, text, size);
+    if (!text[0])
+        snprintf(text, size, "%s", box->line);
+}
+
 int sandbox_fail(lua_State *L, const struct err *err)
 {
     struct sandbox *box = box_of(L);
     char line[LINE_MAX_BYTES];
 
     box->failure = *err;
-    env_where(L, line, sizeof(line)); /* a function of the recipe that a word calls, too */
-    if (!line[0])
-        snprintf(line, sizeof(line), "%s", box->line);
-    if (line[0])
+    where(L, line, sizeof(line));
+    if (line[0] && !has_place(box, err->text))
         (void)err_in(&box->failure, "%s", line);
     lua_pushstring(L, box->failure.text);
     lua_error(L);
@@ -297,19 +322,6 @@ static void unalias(const struct sandbox *box, const char *text, struct err *err
     (void)err_set(err, ERR_RECIPE, "%s", text);
 }
 
-/* Does TEXT begin with the place in a recipe, as Lua or sandbox_fail writes it? */
-static bool has_place(const struct sandbox *box, const char *text)
-{
-    for (uint32_t i = 0; i < box->nchunk; i++) {
-        const char *const name[] = {box->chunk[i].alias, box->chunk[i].path};
-
-        for (size_t k = 0; k < countof(name); k++)
-            if (strncmp(text, name[k], strlen(name[k])) == 0 && text[strlen(name[k])] == ':')
-                return true;
-    }
-    return false;
-}
-
 /* An error of a C function or of the rules does not know the recipe's line: add it while the
  * stack is still there. */
 static int on_error(lua_State *L)
@@ -327,9 +339,7 @@ static int on_error(lua_State *L)
 
     if (!text || has_place(box, text))
         return 1;
-    env_where(L, line, sizeof(line));
-    if (!line[0])
-        snprintf(line, sizeof(line), "%s", box->line);
+    where(L, line, sizeof(line));
     if (line[0])
         lua_pushfstring(L, "%s: %s", line, text);
     return 1;

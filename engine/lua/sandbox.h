@@ -51,6 +51,10 @@ void sandbox_word(lua_State *L, const char *name);
 void sandbox_words_done(lua_State *L);
 /* Load the recipe at PATH and push its chunk; warns of locals that hide a library. */
 void sandbox_recipe(lua_State *L, const char *path);
+/* The same for a recipe that a program made: NAME stands for it in messages, without lines. */
+void sandbox_text(lua_State *L, const char *name, const char *text);
+/* PATH is a document that is no Lua: messages may begin with "PATH:LINE:COLUMN: ". */
+void sandbox_document(lua_State *L, const char *path);
 
 /* Pop a table and push a frozen view of it. KIND names it in messages. VISIBLE (an index, or 0
  * for the table itself) is what a recipe can read; STRICT: reading another field is an error. */

@@ -403,6 +403,12 @@ static int open(lua_State *L)
     return 1;
 }
 
+static int sizes_only(lua_State *L)
+{
+    lua_pushboolean(L, vocab_of(L)->options->sizes_only);
+    return 1;
+}
+
 void vocab_register(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -428,9 +434,15 @@ void vocab_register(lua_State *L)
         {"is_matrix", is_matrix},
         {"is_source", is_source},
         {"imatrix", vocab_imatrix},
+        {"sizes_only", sizes_only},
+        {"regex", vocab_regex},
+        {"mask_key", vocab_mask_key},
+        {"rows", vocab_rows},
+        {"tokens_differ", vocab_tokens_differ},
         {NULL, NULL},
     };
 
     luaL_setfuncs(L, functions, 0);
     layout_register(L);
+    yaml_register(L);
 }

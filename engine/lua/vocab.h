@@ -33,6 +33,7 @@ struct vocab { /* the owner of a sandbox */
 /* Add everything to the table on top of the stack. */
 void vocab_register(lua_State *L);
 void layout_register(lua_State *L); /* layout.c: the part that lays out files */
+void yaml_register(lua_State *L);   /* yaml_lua.c: yaml, place, find, hub */
 int vocab_op(lua_State *L);         /* vocab_op.c: engine.op */
 void vocab_finish(struct vocab *v);
 
@@ -40,6 +41,13 @@ void vocab_finish(struct vocab *v);
  * and nothing. */
 int vocab_imatrix(lua_State *L);
 bool vocab_vector(lua_State *L, int idx, const struct op_f32s **out);
+
+/* vocab_merge.c: engine.mask_key, engine.rows, engine.tokens_differ */
+int vocab_mask_key(lua_State *L);
+int vocab_rows(lua_State *L);
+int vocab_tokens_differ(lua_State *L);
+
+int vocab_regex(lua_State *L); /* vocab_regex.c: engine.regex */
 
 struct vocab *vocab_of(lua_State *L);
 /* The node id at IDX of the stack; an error if there is none. */

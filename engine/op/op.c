@@ -76,6 +76,16 @@ int64_t op_granule(const struct op_call *call)
     return granule;
 }
 
+int64_t op_tile(const struct op_call *call)
+{
+    return call->op->tile ? call->op->tile(call) : OP_TILE;
+}
+
+bool op_reduces(const struct op_call *call)
+{
+    return call->op->reduce && call->op->state_bytes(call) > 0;
+}
+
 enum op_form op_form_of(const struct op_call *call)
 {
     return call->op->form ? call->op->form(call) : OP_F32;

@@ -85,6 +85,8 @@ struct op_range {
     int64_t first, n;
     const void *const *in; /* nin pointers to the range's first element, in op_form */
     void *out;             /* rows only: the range in the output's dtype */
+    void *scratch;         /* op->scratch_bytes of the worker, whatever they hold */
+    void *keep;            /* op->keep_bytes for each element of the tensor, from its first on */
 };
 
 enum op_more { OP_DONE, OP_AGAIN, OP_FAILED };
@@ -113,8 +115,16 @@ struct op {
 
     /* A multi-pass op first reduces: passes over tiles of OP_TILE elements (the last may be
      * shorter), until combine says OP_DONE, at most passes_max times. STATE is state_bytes,
-     * zeroed before pass 0, written by combine alone. NULL reduce: none of this. */
+     * zeroed before pass 0, written by combine alone. NULL reduce, or no state: none of this,
+     * and rows gets NULL. */
     uint32_t passes_max;
+    /* Elements of a reduce tile, at least 1. NULL: OP_TILE. An op whose sums run along rows has
+     * whole rows in a tile. */
+    int64_t (*tile)(const struct op_call *call);
+    /* True when pass PASS must see its tiles one after another, from the first: PARTIAL is then
+     * one block for all of them, zeroed before the first, and NTILE 1. NULL: never. For sums that
+     * run across tiles (columns); everything else reduces in any order. */
+    bool (*in_order)(const struct op_call *call, uint32_t pass);
     size_t (*state_bytes)(const struct op_call *call);
     size_t (*partial_bytes)(const struct op_call *call, uint32_t pass); /* f64 sums, per tile */
     size_t (*worker_bytes)(const struct op_call *call, uint32_t pass);  /* u64 counts; NULL: 0 */
@@ -124,6 +134,17 @@ struct op {
     enum op_more (*combine)(const struct op_call *call, uint32_t pass, void *state,
                             const void *partial, int64_t ntile, const void *counts,
                             struct err *err);
+
+    /* Memory that reduce and rows find in range->scratch, aligned to 64: one block a worker, with
+     * contents of an earlier range. NULL: 0. */
+    size_t (*scratch_bytes)(const struct op_call *call);
+
+    /* Bytes for each element of the tensor that stay from pass to pass, and for the rows: in
+     * memory, or in a file if they are many. Pass 0 finds anything in them. The op lays them out:
+     * in a pass reduce may touch those of its range alone, rows may read them. A pass that gave
+     * nothing is not repeated over what it left: the op begins again at pass 0, with a new state.
+     * NULL: 0. */
+    size_t (*keep_bytes)(const struct op_call *call);
 
     /* Compute a range. A failure names row and column of the first offender in the range. */
     bool (*rows)(const struct op_call *call, const void *state, const struct op_range *range,
@@ -143,6 +164,10 @@ const struct op_f32s *op_f32s(const float *v, int64_t n, struct arena *arena);
 
 /* Whole-range granule: lcm of the op's own and the blocks of its dtypes. 0 when it overflows. */
 int64_t op_granule(const struct op_call *call);
+/* Elements of a reduce tile. */
+int64_t op_tile(const struct op_call *call);
+/* Must it reduce before it has rows? */
+bool op_reduces(const struct op_call *call);
 enum op_form op_form_of(const struct op_call *call);
 
 /* The shared check of DESIGN section 2: a non-finite OUT[i] while every IN[j][i] is finite is

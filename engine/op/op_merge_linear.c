@@ -76,7 +76,7 @@ static bool rows_f32(const struct op_call *call, const struct op_range *range, s
         memset(acc, 0, sizeof(acc));
         for (uint32_t j = 0; j < call->nin; j++)
             vector_fma(acc, (const float *)range->in[j] + at, (float)call->arg[0].f64s.v[j], n);
-        if (normalize)
+        if (normalize && sum != 1.0f) /* dividing by 1 changes no bit */
             vector_divide(acc, sum, n);
         if (!op_put_f32(call, range, at, acc, n, err))
             return false;

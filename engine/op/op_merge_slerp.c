@@ -42,8 +42,7 @@ static enum op_form slerp_form(const struct op_call *call)
 
 static size_t slerp_state(const struct op_call *call)
 {
-    (void)call;
-    return sizeof(struct slerp);
+    return op_is_plain(call) ? 0 : sizeof(struct slerp);
 }
 
 static size_t slerp_partial(const struct op_call *call, uint32_t pass)
@@ -59,9 +58,8 @@ static void slerp_reduce(const struct op_call *call, uint32_t pass, const void *
     const float *a = range->in[0], *c = range->in[1];
 
     (void)worker;
-    if (op_is_plain(call)) {
-        *(struct norms *)partial = (struct norms){0};
-    } else if (pass == PASS_NORMS) {
+    (void)call;
+    if (pass == PASS_NORMS) {
         struct norms *sum = partial;
 
         sum->a = reduce_squares(a, range->n);
@@ -131,8 +129,6 @@ static enum op_more slerp_combine(const struct op_call *call, uint32_t pass, voi
                                   struct err *err)
 {
     (void)counts;
-    if (op_is_plain(call))
-        return OP_DONE;
     if (pass == PASS_NORMS)
         return combine_norms(call, state, partial, ntile, err);
     return combine_dot(call, state, partial, ntile);

@@ -30,6 +30,48 @@ enum op_form op_form_merge(const struct op_call *call, enum op_form otherwise)
     return op_is_plain(call) ? OP_RAW : otherwise;
 }
 
+const char *const op_math_words[] = {"f32", "inputs", NULL};
+
+const struct steps *op_steps(const struct op_call *call)
+{
+    enum dtype work = call->in[0].dtype;
+
+    for (uint32_t i = 1; i < call->nin; i++)
+        work = promote(work, call->in[i].dtype);
+    if (work != DTYPE_f64 && strcmp(call->arg[0].word, "inputs") != 0)
+        work = DTYPE_f32;
+    return steps_of(work);
+}
+
+const struct steps *op_steps_wide(const struct steps *steps)
+{
+    return steps_of(steps->work == DTYPE_f64 ? DTYPE_f64 : DTYPE_f32);
+}
+
+bool op_infer_merge_wide(struct op_call *call, struct err *err)
+{
+    if (!op_infer_merge(call, err))
+        return false;
+    if (!op_is_plain(call) && strcmp(call->arg[0].word, "inputs") == 0)
+        call->out.dtype = op_steps_wide(op_steps(call))->work;
+    return true;
+}
+
+enum op_form op_form_steps(const struct op_call *call)
+{
+    if (op_is_plain(call))
+        return OP_RAW;
+    return op_steps(call)->work == DTYPE_f64 ? OP_F64 : OP_F32;
+}
+
+bool op_put(const struct op_call *call, const struct op_range *range, int64_t at, const void *y,
+            int64_t n, struct err *err)
+{
+    if (op_steps(call)->work == DTYPE_f64)
+        return op_put_f64(call, range, at, y, n, err);
+    return op_put_f32(call, range, at, y, n, err);
+}
+
 bool op_infer_merge(struct op_call *call, struct err *err)
 {
     char a[192], b[192];

@@ -48,6 +48,7 @@ struct record {
 
 struct store {
     char *dir, *log_path;
+    const char *place; /* what relative paths of sources and artifacts are relative to, or NULL */
     enum store_mode mode;
     bool opened; /* records that come now are this process's own */
     int root;    /* the folder, so that a change of working directory does no harm; or -1 */
@@ -66,6 +67,9 @@ struct store {
     enum { FINE_UNKNOWN, FINE_YES, FINE_NO } fine; /* do stamps of close writes differ here? */
     uint64_t fine_dev;                             /* on this device */
 };
+
+/* store.c: PATH as records name it; in ARENA, or PATH. */
+const char *store_named(const struct store *store, const char *path, struct arena *arena);
 
 /* store.c: what FORMAT says: "vbuild-cache N\n" and nothing else is N; else 0. */
 enum { FORMAT_NUMBER = 1, FORMAT_LIMIT = 64 };

@@ -73,9 +73,11 @@ static struct artifact_record *decode(struct arena *arena, const unsigned char *
     return a;
 }
 
-const struct artifact_record *store_artifact(struct store *store, const char *path)
+const struct artifact_record *store_artifact(struct store *store, const char *asked)
 {
     const struct artifact_record *found = NULL;
+    struct arena *arena = arena_new();
+    const char *path = store_named(store, asked, arena);
     uint64_t number;
 
     pthread_mutex_lock(&store->mutex);
@@ -83,12 +85,17 @@ const struct artifact_record *store_artifact(struct store *store, const char *pa
         struct record *r = &store->record[number];
 
         if (!r->decoded && !r->bad) {
-            r->decoded = decode(store->arena, r->payload, r->n);
-            r->bad = !r->decoded;
+            struct artifact_record *a = decode(store->arena, r->payload, r->n);
+
+            if (a)
+                a->path = arena_strdup(store->arena, asked);
+            r->decoded = a;
+            r->bad = !a;
         }
         found = r->decoded;
     }
     pthread_mutex_unlock(&store->mutex);
+    arena_free(arena);
     return found;
 }
 
@@ -141,17 +148,22 @@ static bool known(const struct store *store, const char *path, const struct buf 
 
 bool store_put_artifact(struct store *store, const struct artifact_record *record, struct err *err)
 {
+    struct artifact_record named = *record;
     struct buf rec = {0};
     bool ok = store_writable(store, err);
 
     if (!ok)
         return false;
-    encode(&rec, record);
+    struct arena *arena = arena_new();
+
+    named.path = store_named(store, record->path, arena);
+    encode(&rec, &named);
     pthread_mutex_lock(&store->mutex);
     FAULT("artifact_record");
-    if (!known(store, record->path, &rec))
+    if (!known(store, named.path, &rec))
         ok = record_append(store, &rec, err);
     pthread_mutex_unlock(&store->mutex);
+    arena_free(arena);
     buf_finish(&rec);
     return ok;
 }

@@ -183,10 +183,12 @@ enum source_trust store_source(struct store *store, const char *path, struct sta
                                const struct source_digest **digest, size_t *n)
 {
     enum source_trust trust = SOURCE_UNKNOWN;
+    struct arena *arena = arena_new();
     uint64_t i;
 
     *digest = NULL;
     *n = 0;
+    path = store_named(store, path, arena);
     pthread_mutex_lock(&store->mutex);
     if (map_get(&store->by_source, path, strlen(path), &i)) {
         struct source *s = store->source[i];
@@ -197,6 +199,7 @@ enum source_trust store_source(struct store *store, const char *path, struct sta
         *n = s->ngiven;
     }
     pthread_mutex_unlock(&store->mutex);
+    arena_free(arena);
     return trust;
 }
 
@@ -303,7 +306,11 @@ bool store_put_source(struct store *store, const char *path, struct stamp stamp,
     buf_u32(&rec, 0);
     for (size_t i = 0; i < kept; i++)
         put_digest(&rec, &sorted[i]);
-    record_put_text(&rec, path, (uint32_t)strnlen(path, LOG_PAYLOAD_MAX));
+    struct arena *arena = arena_new();
+    const char *name = store_named(store, path, arena);
+
+    record_put_text(&rec, name, (uint32_t)strnlen(name, LOG_PAYLOAD_MAX));
+    arena_free(arena);
     FAULT("source_record");
     const bool ok = record_append(store, &rec, err);
 

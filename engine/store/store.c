@@ -277,6 +277,21 @@ static bool open_read(struct store *store, struct err *err)
            log_open(&store->log, store->log_path, false, take_record, store, &ignored);
 }
 
+/* The working directory, unless DIR is inside it. */
+static const char *place_of(const char *dir, struct arena *arena)
+{
+    char here[4096];
+
+    if (dir[0] != '/' && !(strncmp(dir, "..", 2) == 0 && (dir[2] == 0 || dir[2] == '/')))
+        return NULL;
+    return getcwd(here, sizeof(here)) ? arena_strdup(arena, here) : NULL;
+}
+
+const char *store_named(const struct store *store, const char *path, struct arena *arena)
+{
+    return store->place ? path_join(arena, store->place, path) : path;
+}
+
 bool store_open(struct store **out, const char *dir, enum store_mode mode, struct err *err)
 {
     struct arena *arena = arena_new();
@@ -287,6 +302,7 @@ bool store_open(struct store **out, const char *dir, enum store_mode mode, struc
     store->log.fd = -1;
     store->dir = arena_strdup(arena, dir);
     store->log_path = path_join(arena, dir, "log");
+    store->place = place_of(dir, arena);
     store->by_q = (struct index){.key = q_of, .user = store};
     store->by_k = (struct index){.key = k_of, .user = store};
     store->by_fact = (struct index){.key = q_of, .user = store}; /* RECORD_FACT_KEY is RECORD_Q */

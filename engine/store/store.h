@@ -26,6 +26,9 @@ enum store_mode {
     STORE_READ,  /* plan, explain: writes nothing, and an absent folder is an empty store */
 };
 
+/* Sources and artifacts are known by their paths. A store inside the working directory keeps
+ * relative ones as they are, so that a workspace may move; to any other, which several folders may
+ * share, they are those below the working directory of this moment. */
 bool store_open(struct store **out, const char *dir, enum store_mode mode,
                 struct err *err) MUST_USE;
 /* Write what is buffered and give the lock back; durable: fsync log and folder first. */
@@ -100,7 +103,7 @@ struct artifact_entry {
 };
 
 struct artifact_file {
-    const char *path; /* relative to the artifact; "" for a single file */
+    const char *path; /* as out_file.path of graph/artifact.h: "NAME", "", "../NAME" */
     struct stamp stamp;
 };
 
@@ -134,6 +137,13 @@ bool store_put_last(struct store *store, struct digest key, const void *bytes, s
                     struct err *err) MUST_USE;
 /* The path of the log: whoever trusts a snapshot must find it as it was. */
 const char *store_log(const struct store *store);
+
+/* ---- scratch: what does not fit the memory there is ---------------------------------------- */
+
+/* SIZE bytes that lie on the disk of the folder, in a file without a name, which ends with the
+ * process. Given back with bulk_free. All of it is taken at once: a full disk is ERR_SPACE, here
+ * and not later. Thread-safe. */
+bool store_scratch(struct store *store, uint64_t size, void **out, struct err *err) MUST_USE;
 
 /* ---- blobs ------------------------------------------------------------------------------- */
 

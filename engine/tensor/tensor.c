@@ -72,6 +72,13 @@ int64_t tensor_rows(const struct tensor *t)
     return n ? n / tensor_cols(t) : 0;
 }
 
+int64_t tensor_slab(const struct tensor *t)
+{
+    const int64_t n = tensor_elements(t);
+
+    return n && t->rank ? n / t->dim[0] : n;
+}
+
 uint64_t tensor_bytes(const struct tensor *t)
 {
     return tensor_span(t, tensor_elements(t));

@@ -21,6 +21,7 @@ bool tensor_check(const struct tensor *t, struct err *err) MUST_USE;
 int64_t tensor_elements(const struct tensor *t); /* of a checked tensor */
 int64_t tensor_cols(const struct tensor *t);     /* dim[rank - 1]; 1 for a scalar */
 int64_t tensor_rows(const struct tensor *t);     /* elements / cols; 0 when empty */
+int64_t tensor_slab(const struct tensor *t); /* elements behind one index of dim[0]; 0 when empty */
 uint64_t tensor_bytes(const struct tensor *t);
 /* Bytes of N elements of it; N a multiple of the block. */
 uint64_t tensor_span(const struct tensor *t, int64_t n);

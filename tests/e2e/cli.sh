@@ -61,9 +61,11 @@ case_ help_option_of_a_subcommand 0 "usage: vbuild plan" plan --help
 "$VBUILD" plan --help >"$out" 2>"$err"
 grep -q -e --durable "$out"
 verdict help_of_plan_leaves_out_what_plan_does_not_take $((1 - $?))
-case_ manual_has_every_option 0 '| `--durable` | build |' manual
+case_ manual_has_every_option 0 '| `--durable` | build ' manual
 case_ words_of_a_later_version_say_so 2 "later version" convert x y
-case_ words_of_a_later_version_say_so_too 2 "later version" quantize in.gguf Q4_K_M
+case_ a_drop_in_leaves_with_the_peers_code 1 "in.gguf" quantize in.gguf Q4_K_M
+case_ options_of_vbuild_stand_before_a_drop_in 1 "before the word quantize" quantize --jobs 2 a Q6_K
+case_ a_drop_in_takes_no_option_of_others 2 "takes no option --define" -D a=b quantize a b
 
 # ---- usage errors: exit 2, the offending word, the nearest one
 case_ unknown_option 2 "unknown option '--jbos'; did you mean '--jobs'?" --jbos 3
@@ -86,7 +88,7 @@ case_ empty_value_is_refused 2 "is empty" --cache=
 case_ too_many_words 2 "'c' is one word too many" diff a b c
 case_ missing_directory 2 "-C nowhere" -C nowhere
 case_ two_recipes 2 "second recipe" a.lua b.lua
-case_ yaml_comes_later 2 "later version" merge.yml
+case_ a_missing_mergekit_file 2 "merge.yml: No such file" merge.yml
 case_ nothing_to_build 2 "no build.lua here or above"
 case_ missing_recipe 2 "missing.lua" missing.lua
 export VBUILD_JOBS=x

@@ -90,7 +90,7 @@ refused() {
     same "$1.code" 2 "$code"
     ok "$1.message" grep -F -e "$2" "$scratch/err"
 }
-for word in 'slice(m, 0, 1)' 'stack { m }' 'graft { m, ffn = m }' 'merge.slerp { m, m, t = 0.5 }'; do
+for word in 'slice(m, 0, 1)' 'stack { m }' 'graft { m, ffn = m }' 'merge.linear { m, weight = 1 }'; do
     refused "${word%%[ (]*}_of_a_gguf_without_table" \
         "needs the structure of 'gpt2-bpe.f16.gguf': the architecture 'gpt2'" <<EOF
 local m = source "gguf/other/gpt2-bpe.f16.gguf"

@@ -70,7 +70,7 @@ workspace blobs
 case=large
 cp "$scratch/large/build.lua" .
 count=$(find "$scratch/large/cache/cas" -type f | wc -l)
-ok the_cache_has_many_blobs [ "$count" -gt 70 ]
+ok the_cache_has_many_blobs [ "$count" -gt 50 ]
 for offset in 0 4 5 6 9 17 25 30 39 47 48 49 55 56 60 100 -2 -1; do # every part of the form
     fresh
     for blob in cache/cas/*/*; do

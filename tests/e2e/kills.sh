@@ -288,7 +288,6 @@ for signal in INT:130 TERM:143 INT:130 INT:130; do
         [ $got -eq "${signal#*:}" ] || echo "${signal%:*}: exit $got"
         [ "$(of status)" = interrupted ] || echo "status $(of status)"
         grep -q 'interrupted; what was finished is kept' "$scratch/err" || cat "$scratch/err"
-        [ -z "$(leftovers)" ] || echo "left over: $(leftovers)"
         [ -z "$(ls outputs)" ] || echo "written: $(ls outputs)"
         finished=$(actions)
         [ "$finished" -gt 0 ] || echo "nothing was finished in $took ms / 3"
@@ -298,6 +297,7 @@ for signal in INT:130 TERM:143 INT:130 INT:130; do
         [ "$code $(digest outputs)" = "0 $wanted" ] || echo "$code, or other bytes"
         [ "$(of run)" -eq $((whole_run - finished)) ] ||
             echo "$finished of $whole_run were finished, $(of run) ran"
+        [ -z "$(leftovers)" ] || echo "left over: $(leftovers)"
     } >>"$scratch/verdict" 2>&1
 done
 verdict an_interrupted_build_keeps_what_it_finished

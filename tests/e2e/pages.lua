@@ -6,7 +6,7 @@
 -- A ```lua block is a whole recipe: `vbuild plan` must take it. The first one of README.md is
 -- recipes/demo.lua as it stands. The lines of ```console blocks that begin with "$ " are run one
 -- after the other in a scratch copy of the workspace, and must print the lines below them; times
--- ("0.24 s") may differ.
+-- ("0.24 s") may differ, and the scratch folder, which is also their home, is written "~".
 
 local recipes_in = { "README.md", "CONTRIBUTING.md", "docs/words.md" }
 local console_in = "README.md"
@@ -57,8 +57,10 @@ end
 
 local scratch = shell("mktemp -d"):gsub("\n", "")
 local program = os.getenv("VBUILD") or "./vbuild"
-local _, copied = shell(("mkdir '%s/tests' && cp -r recipes '%s' && cp -r tests/models '%s/tests' "
-  .. "&& cp '%s' '%s/vbuild'"):format(scratch, scratch, scratch, program, scratch))
+local _, copied = shell(("d='%s' && cp '%s' \"$d/vbuild\" && cp -r build.lua recipes \"$d\" "
+  .. "&& mkdir -p \"$d/tests/golden/quant/model\" && cp -r tests/models \"$d/tests\" "
+  .. "&& cp tests/golden/quant/model/src.gguf \"$d/tests/golden/quant/model\""):format(scratch,
+  program))
 local clean = "cd '" .. scratch .. "' && env -u VBUILD_CACHE -u VBUILD_JOBS -u VBUILD_MEM "
   .. "LC_ALL=C HOME='" .. scratch .. "' "
 
@@ -70,6 +72,11 @@ end
 
 local function without_times(text) return (text:gsub("%d+%.%d+ s%f[%W]", "TIME s")) end
 
+local function without_scratch(text)
+  local plain = scratch:gsub("%p", "%%%0")
+  return (text:gsub(plain, "~"))
+end
+
 -- Run a console block; what it is and what it should be, as texts.
 local function run_console(block)
   local out = {}
@@ -78,7 +85,7 @@ local function run_console(block)
     if command then
       local said = shell(clean .. "sh -c '" .. command:gsub("'", "'\\''") .. "' 2>&1")
       out[#out + 1] = line
-      for got in said:gmatch("[^\n]+") do out[#out + 1] = got end
+      for got in without_scratch(said):gmatch("[^\n]+") do out[#out + 1] = got end
     end
   end
   return table.concat(block.body, "\n"), table.concat(out, "\n")

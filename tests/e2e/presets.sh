@@ -14,7 +14,7 @@ tab=$(printf '\t')
 # planned NAME PATH BYTES: the JSON of the plan has that file with that size
 planned() { ok "$1" grep -qF "\"path\":\"outputs/$2\",\"bytes\":$3," plan.json; }
 
-# ---- every option set that a recipe can say ------------------------------------------------------
+# ---- every option set ----------------------------------------------------------------------------
 workspace options
 ln -s "$golden/quant/model/src.gguf" src.gguf
 ln -s "$golden/imatrix/model.dat" im_model.dat
@@ -28,7 +28,7 @@ while IFS=$tab read -r kind name sha bytes n; do
     same "$kind.$name.sha256" "$sha" "$(sha256sum "outputs/$name.gguf" | cut -d' ' -f1)"
     planned "$name.plan_told_its_bytes" "$name.gguf" "$bytes"
 done <list
-same there_are_thirty_option_sets 30 "$(grep -c ^file list)"
+same there_are_33_option_sets 33 "$(grep -c ^file list)"
 same thirteen_have_an_imatrix 13 "$(grep -c 'imatrix = ' build.lua)"
 vb
 same option_sets_again_run_nothing "0 0" "$(of run) $(of written_bytes)"
@@ -60,11 +60,21 @@ same there_are_89_inputs 89 "$(wc -l <inputs)"
 vb
 same every_architecture_builds 0 "$code"
 grep "^file" list >files
-same there_are_821_files 821 "$(wc -l <files)"
+same there_are_942_files 942 "$(wc -l <files)"
 while IFS=$tab read -r kind name sha bytes n; do echo "$sha  outputs/$name.gguf"; done <files >sums
 sha256sum -c sums 2>&1 | sed -n 's/^outputs.\(.*\)\.gguf: OK$/ok \1/p' >right
 same every_file_is_llama_quantizes "$(wc -l <files)" "$(wc -l <right)"
 cut -d"$tab" -f2 files | sed 's/^/ok /' | grep -vxF -f right | sed 's/^ok/    differs:/'
+# Pruned models with an array for each layer: but for what the arrays hold, the same files.
+grep "^arrayfile" list >files
+same there_are_nine_pruned_files_with_arrays 9 "$(wc -l <files)"
+while IFS=$tab read -r kind name sha bytes n; do
+    lua5.4 "$e2e/layers.lua" "outputs/$name.gguf" "$n.gguf" 2>arrays >whole.gguf
+    same "$name.is_but_for_the_array_llama_quantizes" "$sha" \
+        "$(sha256sum whole.gguf | cut -d' ' -f1)"
+    ok "$name.has_an_array_of_one_layer_less" \
+        awk '{ if ($2 + 1 != $4) exit 1 } END { exit NR != 1 }' arrays
+done <files
 vb
 same every_architecture_again_runs_nothing 0 "$(of run)"
 

@@ -4,11 +4,13 @@
 -- whose inputs are written to FOLDER first: N.gguf for entry N; their layout and numbers are
 -- described there. Writes FOLDER/build.lua with every run that a recipe can say and that
 -- llama-quantize did not refuse, and prints a line for each run, words between tabs:
---   input N SHA256 | file VARIANT SHA256 SIZE | refused VARIANT N WORDS | crash VARIANT N WORDS
+--   input N SHA256 | file VARIANT SHA256 SIZE N | refused VARIANT N WORDS
+--   crash VARIANT N WORDS | arrayfile VARIANT SHA256 SIZE N
 -- The path of an imatrix enters the output: entry N's lie in FOLDER/N/, where its runs with one
 -- have a recipe of their own, and these lines:
 --   imfile VARIANT SHA256 SIZE N | imrefused, imcrash VARIANT N WORDS
--- Patterns, pruned layers and overrides have no words yet: left out.
+-- Runs that prune a model whose header has an array with an element for each layer are of the kind
+-- arrayfile: llama-quantize leaves such arrays as they are, and no loader reads its file.
 local here = arg[0]:match("^(.*)/") or "."
 package.path = here .. "/?.lua;" .. package.path
 local json = require "json"
@@ -166,30 +168,68 @@ local of_imatrix = {
   ["--exclude-weights"] = 'exclude = { "%s" }',
 }
 
--- A run's type and options as words of a recipe, or nil where they cannot say it.
+local overrides = {
+  int = function(text) return tostring(math.tointeger(tonumber(text))) end,
+  float = function(text) return tostring(tonumber(text) + 0.0) end,
+  bool = function(text) return text end,
+  str = function(text) return ("%q"):format(text) end,
+}
+
+-- The items of lists: of a word, what an option's text adds to it.
+local lists = {
+  ["--tensor-type"] = { "patterns", function(text)
+    return ("{ %q, %q }"):format(text:match("^(.-)=(.*)$"))
+  end },
+  ["--prune-layers"] = { "prune", function(text) return (text:gsub(",", ", ")) end },
+  ["--override-kv"] = { "override", function(text)
+    local key, kind, value = text:match("^(.-)=(%a+):(.*)$")
+    return ("{ %q, %s }"):format(key, overrides[kind](value))
+  end },
+}
+
+-- A run's type and options as words of a recipe.
 local function words(ftype, args)
-  local said, i, im = ('"%s"'):format(ftype), 1, {}
+  local said, i, im, items, order = ('"%s"'):format(ftype), 1, {}, {}, {}
   while args[i] do
-    local option, part = options[args[i]], of_imatrix[args[i]]
+    local option, part, list = options[args[i]], of_imatrix[args[i]], lists[args[i]]
     if part then
       im[#im + 1] = part:format(args[i + 1])
+    elseif list then
+      if not items[list[1]] then items[list[1]], order[#order + 1] = {}, list[1] end
+      table.insert(items[list[1]], list[2](args[i + 1]))
     elseif option then
       said = said .. ", " .. option[1]:format(args[i + 1])
     else
-      return nil
+      error("an option that no word says: " .. args[i])
     end
-    i = i + 1 + (part and 1 or option[2] or 0)
+    i = i + 1 + ((part or list) and 1 or option[2] or 0)
   end
+  for _, name in ipairs(order) do
+    said = ("%s, %s = { %s }"):format(said, name, table.concat(items[name], ", "))
+  end
+  if order[1] then said = said .. ', as = "llama-quantize"' end
   if #im > 1 then return ("%s, imatrix = { %s }"):format(said, table.concat(im, ", ")) end
   return im[1] and ("%s, imatrix = %s"):format(said, im[1]) or said
 end
 
+-- Whether the header of an input has an array with an element for each layer.
+local function has_layer_arrays(entry)
+  local counts, layers = {}, nil
+  for _, item in ipairs(entry and entry.kv or {}) do
+    if item[1]:find("%.block_count$") then layers = item[3] end
+    if type(item[3]) == "table" and not item[1]:find("^tokenizer") then
+      counts[#item[3]] = true
+    end
+  end
+  return counts[layers] ~= nil
+end
+
 local recipe = { "local out = {}" }
 
--- Print a run and put it into RECIPE; PREFIX: of its kind of line.
+-- Print a run and put it into the recipe INTO; PREFIX: of its kind of line.
 local function tell(into, prefix, n, name, ftype, run)
-  local said = not run.dry and words(ftype, run.args)
-  if not said then return end
+  if run.dry then return end
+  local said = words(ftype, run.args)
   local tab = "\t"
   if run.rc == 0 then
     print(table.concat({ prefix .. "file", name, run.sha256, run.size, n }, tab))
@@ -228,7 +268,9 @@ for n, entry in ipairs(index.entries or {}) do
   recipe[#recipe + 1] = ('local m%d = source "%d.gguf"'):format(n, n)
   for _, run in ipairs(entry.runs) do
     if not has_imatrix(run) then
-      tell(recipe, "", n, entry.arch .. "." .. run.ftype .. (run.args[1] or ""), run.ftype, run)
+      local pruned = run.args[1] == "--prune-layers" and has_layer_arrays(entry)
+      local name = entry.arch .. "." .. run.ftype .. (run.args[1] or "")
+      tell(recipe, pruned and "array" or "", n, name, run.ftype, run)
     end
   end
   tell_weighted(n, entry)

@@ -20,5 +20,6 @@ run gguf tests/golden/gguf
 run imatrix tests/golden/imatrix
 run json tests/fuzz/corpus/json tests/models/nano-qwen2
 run safetensors tests/golden/safetensors tests/golden/malformed/safetensors
+run yaml tests/fuzz/corpus/yaml tests/golden/yaml tests/golden/merge/configs
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -4,7 +4,7 @@ set -eu
 cc=${CC:-gcc}
 flags="-std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c"
 # shellcheck disable=SC2046
-libs=$(pkg-config --cflags lua5.4 libxxhash libzstd 2>/dev/null || true)
+libs=$(pkg-config --cflags lua5.4 libxxhash libzstd libpcre2-8 2>/dev/null || true)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 passed=0

@@ -88,4 +88,5 @@ def main():
     peers.finish()
 
 
-main()
+if __name__ == "__main__":
+    main()

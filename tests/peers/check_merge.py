@@ -1,27 +1,21 @@
-"""mergekit-yaml run on small models against the Lua twin of each configuration.
+"""mergekit-yaml run on small models against the Lua twin of each configuration, mergekit as it is:
+none of these methods leaves anything to chance. (check_methods.py: every method; check_dropin.py:
+the files and the command line; check_merged.py: what they become runs.)
 
-Tolerances are those of tests/golden/merge: the share of equal bits over the case, then units in
-the last place or a part of the tensor's largest magnitude for every element that differs.
+Tolerances are those of tests/golden/merge (merge_compare.py): the share of equal bits over the
+case, then units in the last place or a part of the tensor's largest magnitude for every element
+that differs.
 """
 
 import pathlib
 
+import merge_compare
 import torch
 from mergekit.scripts.run_yaml import main as mergekit_yaml
 from transformers import AutoConfig
 
 import peers
 
-# Class -> least share of equal bits, units in the last place, part of the largest magnitude.
-CLASSES = {
-    "copy": (1.0, 0, 0.0),
-    "elementwise": (0.999, 1, 0.0),
-    "slerp": (0.98, 1, 2.0 ** -8),
-    "float32": (0.99, 2, 4.8e-7),
-    # mergekit adds in float32, vbuild in double: in float32 output nearly every bit shows it, and
-    # the exact value decides who is nearer (nearer_than_mergekit).
-    "slerp32": (0.0, 0, 2.0 ** -18),
-}
 BASE, PROSE, PYTHON = ("models/nano-llama-" + n for n in ("base", "prose", "python"))
 PAIR = """models:
   - model: {0}
@@ -90,7 +84,7 @@ dtype: bfloat16
     0.5 }""", "bf16")),
     ("slerp_demo_blend", "slerp", SLERP.format(PROSE, PYTHON, 4, "[0.2, 0.8]", "bfloat16"),
      f'merge.slerp {{ source "{PROSE}", source "{PYTHON}", t = ramp {{ 0.2, 0.8 }} }}'),
-    ("slerp_float32", "slerp32", SLERP.format(BASE, PYTHON, 4, "0.3", "float32"),
+    ("slerp_float32", "sphere32", SLERP.format(BASE, PYTHON, 4, "0.3", "float32"),
      LUA_SLERP.format(BASE, PYTHON, "0.3", "f32")),
     ("slerp_float32_out_float16", "slerp",
      SLERP.format(BASE, PYTHON, 4, "0.3", "float32") + "out_dtype: float16\n",
@@ -161,27 +155,6 @@ dtype: float16
   merge.passthrough {{ slice(source "{QWEN}", 0, 1), scale = 0.3, dtype = "f16" }} }}"""))
 
 
-def ordered(tensor):
-    """Bits as integers that order as the values do: neighbours differ by one."""
-    wide = {2: torch.int16, 4: torch.int32}[tensor.element_size()]
-    bits = tensor.contiguous().view(wide).to(torch.int64)
-    return torch.where(bits < 0, torch.iinfo(wide).min - bits, bits)
-
-
-def compare(want, got, ulp_max, rel_max):
-    """Share of equal bits, elements beyond the tolerance, most units in the last place."""
-    equal = everything = failing = most = 0
-    for name, w in want.items():
-        g = got[name]
-        apart = (ordered(w) - ordered(g)).abs()
-        near = (w.double() - g.double()).abs() <= rel_max * w.double().abs().max()
-        equal += int((apart == 0).sum())
-        everything += w.numel()
-        failing += int(((apart > ulp_max) & ~near).sum())
-        most = max(most, int(apart.max()) if w.numel() else 0)
-    return equal / everything, failing, most
-
-
 def error(got, x, y, t):
     """The largest error of a slerp against one made in double, over its largest magnitude."""
     a, b = x.double().flatten(), y.double().flatten()
@@ -224,16 +197,15 @@ def check(name, kind, yaml, worst):
     if not peers.ok(f"{name}.mergekit_runs", code == 0, said):
         return
     want, got = peers.folder_tensors(f"theirs/{name}"), peers.folder_tensors(f"outputs/{name}")
-    form = {n: (str(t.dtype), tuple(t.shape)) for n, t in want.items()}
-    mine = {n: (str(t.dtype), tuple(t.shape)) for n, t in got.items()}
+    form, mine = merge_compare.forms(want), merge_compare.forms(got)
     if not peers.ok(f"{name}.names_types_shapes", form == mine,
                     sorted(form.items() ^ mine.items())[:4]):
         return
-    exact_min, ulp_max, rel_max = CLASSES[kind]
-    exact, failing, most = compare(want, got, ulp_max, rel_max)
-    said = f"{exact:.6f} equal, {failing} beyond, at most {most} ulp"
-    peers.ok(f"{name}.elements ({said})", exact >= exact_min and failing == 0, f"class {kind}")
-    worst[kind] = min(worst.get(kind, (2.0, "")), (exact, f"{name}: {said}"))
+    count = merge_compare.compare(want, got, lambda n: (kind, want[n].dtype))[kind]
+    said = f"{count.share():.6f} equal, {count.beyond} beyond, at most {count.most} ulp"
+    peers.ok(f"{name}.elements ({said})", count.passes(merge_compare.CLASSES[kind]),
+             f"class {kind}")
+    worst[kind] = min(worst.get(kind, (2.0, "")), (count.share(), f"{name}: {said}"))
     if kind == "copy":
         peers.same_file(f"{name}.file", f"theirs/{name}/model.safetensors",
                         f"outputs/{name}/model.safetensors")
@@ -262,8 +234,10 @@ def main():
                     f"theirs/{CASES[0][0]}/model.safetensors")
     nearer_than_mergekit()
     # The comparison itself can fail: another model is not within any class.
-    far = compare(peers.folder_tensors(PROSE), peers.folder_tensors(PYTHON), 1, 2.0 ** -8)
-    peers.ok("another_model_is_not_the_merge", far[0] < 0.98 and far[1] > 0, far)
+    prose = peers.folder_tensors(PROSE)
+    far = merge_compare.compare(prose, peers.folder_tensors(PYTHON),
+                                lambda n: ("slerp", prose[n].dtype))["slerp"]
+    peers.ok("another_model_is_not_the_merge", far.share() < 0.98 and far.beyond > 0, far)
     for kind, (_, said) in sorted(worst.items()):
         peers.note(f"worst of {kind}: {said}")
     peers.finish()

@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import shutil
+import struct
 
+import numpy
 import torch
 from safetensors.torch import save_file
 
@@ -187,6 +190,130 @@ def check_split():
                             f"outputs/{way}-{name}.gguf")
 
 
+def write_imatrix(path, seed):
+    """A legacy imatrix of every matrix of nano-llama-base but two."""
+    rng = numpy.random.default_rng(seed)
+    entries = []
+    for name, (_, shape, _) in peers.gguf_tensors("src/nano-llama-base.bf16.gguf").items():
+        if len(shape) > 1 and name not in ("token_embd.weight", "blk.1.ffn_up.weight"):
+            entries.append((name.encode(), rng.gamma(0.5, 4.0, shape[0]).astype("<f4")))
+    with open(path, "wb") as file:
+        file.write(struct.pack("<i", len(entries)))
+        for name, values in entries:
+            file.write(struct.pack("<i", len(name)) + name + struct.pack("<ii", 3, len(values)))
+            file.write((values * 3).astype("<f4").tobytes())
+        file.write(struct.pack("<ii", 11, 9) + b"calib.txt")
+
+
+# Command lines of llama-quantize: options, model, the words after the output.
+LLAMA, QWEN = "src/nano-llama-base.bf16.gguf", "src/nano-qwen2.f16.gguf"
+LINES = {
+    "plain": ([], LLAMA, ["q4_k_m"]),
+    "number": ([], LLAMA, ["17", "2"]),
+    "alias": ([], QWEN, ["Q3_k", "0"]),
+    "copy": ([], LLAMA, ["copy", "-3"]),
+    "f32": (["--pure"], QWEN, ["F32"]),
+    "bf16_patterns": (["--tensor-type", "attn_v=q8_0"], LLAMA, ["BF16"]),
+    "pure_patterns": (["--pure", "--tensor-type", "attn_[qk]=q5_1", "--tensor-type", "attn_=q6_K"],
+                      LLAMA, ["Q4_K_S"]),
+    "upper_pattern": (["--tensor-type", "ATTN_V=Q8_0", "--tensor-type", r"blk\.\D\.ffn_up=f16"],
+                      LLAMA, ["Q5_K_M"]),
+    "dead_pattern": (["--tensor-type", "nothing=q8_0"], QWEN, ["IQ4_NL"]),
+    "head": (["--output-tensor-type", "Q5_0", "--token-embedding-type", "iq4_nl"], QWEN,
+             ["Q4_K_M"]),
+    "leave": (["--leave-output-tensor"], LLAMA, ["Q6_K"]),
+    "leave_tied": (["--leave-output-tensor"], QWEN, ["Q6_K"]),
+    "leave_and_type": (["--output-tensor-type", "q8_0", "--leave-output-tensor"], LLAMA,
+                       ["Q4_K_M"]),
+    "head_of_copy": (["--output-tensor-type", "q8_0", "--pure"], LLAMA, ["COPY"]),
+    "file": (["--tensor-type-file", "types.txt"], LLAMA, ["Q4_K_M"]),
+    "prune": (["--prune-layers", "2,0", "--tensor-type", r"blk\.1\.=q8_0"], LLAMA, ["Q4_K_M"]),
+    "prune_again": (["--prune-layers", "1", "--prune-layers", " 3x,1"], LLAMA, ["Q3_K_L"]),
+    "prune_none": (["--prune-layers", "77"], QWEN, ["Q5_K_S"]),
+    "kv": (["--override-kv", "general.name=str:a \"b\" \\ c", "--override-kv", "x.i=int:-9",
+            "--override-kv", "x.f=float:1e-3", "--override-kv", "x.g=float:7", "--override-kv",
+            "x.b=bool:true", "--override-kv", "x.i=int: 12cm"], LLAMA, ["Q4_0"]),
+    "kv_heads": (["--override-kv", "llama.attention.head_count_kv=int:1"], LLAMA, ["Q2_K"]),
+    "leave_and_type_untied": (["--output-tensor-type", "q8_0", "--leave-output-tensor"],
+                              "src/made.gguf", ["Q4_K_M"]),
+    "imatrix": (["--imatrix", "im.dat"], LLAMA, ["Q4_K_M"]),
+    "imatrix_path": (["--imatrix", "./deep/../im.dat"], LLAMA, ["IQ4_XS"]),
+    "imatrix_include": (["--imatrix", "im.dat", "--include-weights", "attn_", "--include-weights",
+                         "output"], LLAMA, ["Q3_K_M"]),
+    "imatrix_exclude": (["--imatrix", "im.dat", "--exclude-weights", "ffn", "--exclude-weights",
+                         "blk.0"], LLAMA, ["Q2_K"]),
+    "imatrix_none_left": (["--imatrix", "im.dat", "--include-weights", "zzz"], LLAMA, ["Q4_K_M"]),
+    "imatrix_all": (["--imatrix", "im.dat", "--include-weights", ""], LLAMA, ["Q5_K_M"]),
+    "imatrix_prune": (["--imatrix", "im.dat", "--prune-layers", "0"], LLAMA, ["Q4_K_M"]),
+    "imatrix_small": (["--imatrix", "im.dat"], LLAMA, ["Q8_0"]),
+    "filters_alone": (["--include-weights", "attn_"], QWEN, ["Q4_1"]),
+    "buffer": (["--max-buffer-size", "1"], LLAMA, ["Q4_K_M"]),
+    "ignored_words": ([], QWEN, ["Q4_K_M", "2", "what", "--pure"]),
+    "moe": (["--pure"], "src/made.gguf", ["MXFP4_MOE"]),
+}
+# Command lines that llama-quantize refuses, or that it may not.
+MISUSE = (
+    (), ("IN",), ("--pure",), ("IN", "out.gguf"), ("IN", "out.gguf", "Q4_Z"),
+    ("IN", "out.gguf", "Q4_K_M", "x"), ("IN", "out.gguf", "Q4_K_M", "99999999999"),
+    ("IN", "out.gguf", "Q4_K_M", "--pure"), ("--nothing", "IN", "out.gguf", "Q4_K_M"),
+    ("--imatrix",), ("--imatrix", "nowhere", "IN", "out.gguf", "Q4_K_M"),
+    ("--tensor-type", "a", "IN", "out.gguf", "Q4_K_M"),
+    ("--tensor-type", "a=q9", "IN", "out.gguf", "Q4_K_M"),
+    ("--tensor-type", "a=", "IN", "out.gguf", "Q4_K_M"),
+    ("--tensor-type-file", "nowhere", "IN", "out.gguf", "Q4_K_M"),
+    ("--output-tensor-type", "q9", "IN", "out.gguf", "Q4_K_M"),
+    ("--prune-layers", "x", "IN", "out.gguf", "Q4_K_M"),
+    ("--prune-layers", "1,", "IN", "out.gguf", "Q4_K_M"),
+    ("--override-kv", "a", "IN", "out.gguf", "Q4_K_M"),
+    ("--override-kv", "a=bool:no", "IN", "out.gguf", "Q4_K_M"),
+    ("--include-weights", "a", "--exclude-weights", "b", "IN", "out.gguf", "Q4_K_M"),
+    ("--max-buffer-size", "0", "IN", "out.gguf", "Q4_K_M"),
+    ("nowhere.gguf", "out.gguf", "Q4_K_M"), ("im.dat", "out.gguf", "Q4_K_M"),
+    ("IN", "IN", "Q4_K_M"), ("IN", "link.gguf", "Q4_K_M"), ("IN", "no/where.gguf", "Q4_K_M"),
+    ("IN", "out.gguf", "Q2_K_S"), ("quantized.gguf", "out.gguf", "Q5_K_M"),
+    ("--dry-run", "IN", "Q2_K_S"), ("--dry-run", "quantized.gguf", "Q5_K_M"),
+    ("--dry-run", "IN", "IN", "Q4_K_M"), ("--allow-requantize", "quantized.gguf", "o.gguf", "15"),
+    ("--", "IN", "out.gguf", "Q4_K_M"), ("IN", "7b.gguf", "Q4_K_M"),
+)
+
+
+def check_command_lines():
+    """vbuild quantize takes llama-quantize's words: the same files, the same exit codes."""
+    write_imatrix("im.dat", 5)
+    os.makedirs("deep")
+    pathlib.Path("types.txt").write_text("attn_v=q8_0\n\tffn_(up|gate)=q5_K  token=q4_0\n")
+    pathlib.Path("link.gguf").symlink_to(LLAMA)
+    peers.build("return { made = gguf { source 'made/mistral-heads-1', outtype = 'bf16' } }\n",
+                "-o", "src")
+    for name, (options, source, words) in LINES.items():
+        theirs, _ = peers.run(peers.BIN / "llama-quantize", *options, source,
+                              f"theirs/{name}.gguf", *words)
+        code, said = peers.run(peers.VBUILD, "quantize", *options, source, f"deep/{name}.gguf",
+                               *words)
+        peers.ok(f"line.{name}.exit", theirs == 0 == code, f"{theirs} and {code}: {said[-400:]}")
+        peers.same_file(f"line.{name}.file", f"theirs/{name}.gguf", f"deep/{name}.gguf")
+    quantize(LLAMA, "quantized.gguf", "Q4_K_M")
+    for line in MISUSE:
+        words = [LLAMA if word == "IN" else word for word in line]
+        theirs, _ = peers.run(peers.BIN / "llama-quantize", *words)
+        pathlib.Path("out.gguf").unlink(missing_ok=True)
+        code, said = peers.run(peers.VBUILD, "quantize", *words)
+        peers.ok(f"misuse.{' '.join(line) or 'nothing'}", theirs == code,
+                 f"{theirs} and {code}: {said[-300:]}")
+    # Where it writes unasked.
+    for word in ("q5_k_m", "15", "Q3_K", "0", "32"):
+        mine, out = pathlib.Path("mine"), pathlib.Path("yours")
+        for folder in (mine, out):
+            folder.mkdir()
+            (folder / "in.gguf").symlink_to(pathlib.Path(LLAMA).resolve())
+        peers.run(peers.BIN / "llama-quantize", "yours/in.gguf", word)
+        peers.run(peers.VBUILD, "quantize", "mine/in.gguf", word)
+        names = sorted(os.listdir(mine)), sorted(os.listdir(out))
+        peers.ok(f"default_output.{word}", names[0] == names[1] and len(names[0]) == 2, names)
+        for folder in (mine, out):
+            shutil.rmtree(folder)
+
+
 def main():
     scratch = peers.workspace()
     pathlib.Path("theirs").mkdir()
@@ -196,6 +323,7 @@ def main():
     check_nvfp4()
     check_demo(scratch)
     check_split()
+    check_command_lines()
     # One flipped bit in a block is found: the comparison can fail.
     path = pathlib.Path("outputs/nano-llama-base.f16.q4_k.gguf")
     flipped = bytearray(path.read_bytes())

@@ -233,10 +233,10 @@ TEST(a_flipped_byte_in_a_blob_is_found_and_rebuilt)
     const struct digest s = file_digest("outputs/S"), l = file_digest("outputs/L");
 
     flip_byte("cache/cas", &flipped);
-    CHECK(flipped == 3);
+    CHECK(flipped == 2); /* the merge is not kept, its quantized forms are */
     CHECK(unlink("outputs/S") == 0 && unlink("outputs/L") == 0);
     run(0.5, DTYPE_q4_k, &o, &r);
-    CHECK_IN(r.run == 3, "run %u", r.run);
+    CHECK_IN(r.run == 2, "run %u", r.run);
     CHECK(digest_eq(s, file_digest("outputs/S")) && digest_eq(l, file_digest("outputs/L")));
     scratch_remove();
 }

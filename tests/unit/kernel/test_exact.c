@@ -1,7 +1,8 @@
 /* test_exact.c - that the arithmetic of this build is the one that bytes depend on
  *
- * Every CHECK here fails under -ffp-contract=fast on a machine with FMA, -ffast-math, or with
- * subnormals flushed to zero. The values are volatile where the compiler could fold them. */
+ * Every CHECK here fails under -ffp-contract=fast on a machine with FMA, -ffast-math, with
+ * subnormals flushed to zero, or where gcc 12 vectorizes straight code (-ftree-slp-vectorize). The
+ * values are volatile where the compiler could fold them. */
 #include "kernel/search.h"
 
 #include "test.h"
@@ -87,6 +88,42 @@ TEST(floats_are_not_wider_than_they_say)
     CHECK((a + b) - a == 0.0f);
 }
 
+struct pair {
+    double a, b;
+};
+
+__attribute__((noinline)) static struct pair single_pair(double a, double b)
+{
+    return (struct pair){(double)(float)a, (double)(float)b};
+}
+
+__attribute__((noinline)) static void single_both(const double *x, double *y)
+{
+    y[0] = (double)(float)x[0];
+    y[1] = (double)(float)x[1];
+}
+
+/* As merges take their factors: 1 - t and t. */
+__attribute__((noinline)) static struct pair single_parts(double t)
+{
+    return (struct pair){(double)(float)(1.0 - t), (double)(float)t};
+}
+
+/* False if two roundings to float that stand side by side are taken for none. */
+TEST(doubles_round_to_float_side_by_side)
+{
+    volatile double tenth = 0.1, third = 1.0 / 3;
+    const double x[2] = {tenth, third};
+    double y[2];
+    struct pair p = single_pair(tenth, third);
+
+    CHECK(p.a == 0x1.99999ap-4 && p.b == 0x1.555556p-2);
+    single_both(x, y);
+    CHECK(y[0] == 0x1.99999ap-4 && y[1] == 0x1.555556p-2);
+    p = single_parts(tenth);
+    CHECK(p.a == 0x1.ccccccp-1 && p.b == 0x1.99999ap-4);
+}
+
 /* False if the integer trick, its wrapping, or the conversions that x86 defines for what does
  * not fit (specs/gguf-quant.md 3.0) came out otherwise. */
 TEST(conversions_are_those_of_the_definition)
@@ -112,5 +149,5 @@ TEST(conversions_are_those_of_the_definition)
 
 TEST_MAIN(RUN(products_round_before_sums) RUN(sums_keep_their_order) RUN(special_values_are_kept)
               RUN(subnormals_live) RUN(rounding_is_to_nearest)
-                  RUN(floats_are_not_wider_than_they_say)
+                  RUN(floats_are_not_wider_than_they_say) RUN(doubles_round_to_float_side_by_side)
                       RUN(conversions_are_those_of_the_definition))

@@ -242,6 +242,38 @@ function tests.a_file_gives_its_numbers()
   assert(hparams.of(data).gqa == 0 and hparams.of(data).experts == 0)
 end
 
+function tests.overrides_are_numbers_of_the_file()
+  local data = { layers = 3, arch_name = "qwen2", card = { kind = "gguf", layers = 3, kv = {
+    kv("qwen2.block_count", "u32", "<I4", 7), kv("qwen2.attention.head_count", "u32", "<I4", 8),
+    { key = "qwen2.attention.head_count_kv", type = "arr",
+      raw = string.pack("<I4I8I4I4", 4, 2, 2, 8) },
+  } } }
+  local function hp(...) return hparams.of(data, { ... }) end
+  assert(hp({ "qwen2.block_count", "u32", 9 }).layers == 9)
+  assert(hp({ "qwen2.block_count", "f32", 9.0 }).layers == 7, "of another type")
+  assert(hp({ "qwen2.expert_count", "u32", 8 }).experts == 8, "one that the file lacks")
+  assert(hp({ "qwen2.attention.head_count", "u32", 32 }).gqa == 16)
+  assert(hp({ "qwen2.attention.head_count_kv", "u32", 8 }).gqa == 4, "an array is not overridden")
+  assert(hp({ "llama.expert_count", "u32", 8 }).experts == 0, "of another architecture")
+  assert(hp({ "qwen2.block_count", "u32", 9 }, { "qwen2.block_count", "u32", 5 }).layers == 9,
+    "the loader takes the first of two")
+  table.remove(data.card.kv)
+  assert(hp({ "qwen2.attention.head_count_kv", "u32", 8 }).gqa == 1, "only what the file has")
+  local other = hp({ "general.architecture", "str", "llama" }, { "llama.block_count", "u32", 80 })
+  assert(other.arch == "llama" and other.layers == 80)
+end
+
+function tests.a_copy_guesses_the_type_of_most_tensors()
+  for text, number in pairs {
+    ["f32 f16 f16"] = 1, ["f32 f32 f16"] = 0, ["q4_k f32 f32 q4_k"] = 0, ["q4_k q4_k f32 f32"] = 15,
+    ["q3_k"] = 12, ["q5_k"] = 17, ["mxfp4 mxfp4 q8_0"] = 0, ["i32"] = 0, ["nvfp4"] = 39,
+  } do
+    local list = {}
+    for name in text:gmatch("%S+") do list[#list + 1] = name end
+    assert(presets.guess(list) == 1024 + number, text)
+  end
+end
+
 local function layers(count, ...)
   local list = {}
   for layer = 0, count - 1 do

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { RUN_INPUTS = 8, RUN_ARGS = 8 };
+enum { RUN_INPUTS = OP_INPUTS_MAX, RUN_ARGS = OP_PARAMS_MAX };
 
 struct run {
     const struct op *op;
@@ -26,6 +26,8 @@ struct run {
     const void *data[RUN_INPUTS];
     union op_arg arg[RUN_ARGS];
     struct op_call call;
+    uint64_t *counts; /* of the worker, in a reduce pass */
+    uint8_t *keep;    /* of the whole tensor, while it is computed */
     uint8_t *out;
     struct err err;
 };
@@ -65,39 +67,89 @@ static inline void *run_input(const struct run *r, uint32_t j, int64_t first, in
     return to;
 }
 
+/* Memory of a worker, which holds what an earlier range left there; to be freed: *WHOLE. */
+static inline void *run_scratch(size_t size, void **whole)
+{
+    uint8_t *to = mem_grow(NULL, size + 64);
+
+    *whole = to;
+    to += (64 - (uintptr_t)to % 64) % 64;
+    memset(to, 0xa5, size);
+    return to;
+}
+
 /* Run REDUCE (state NULL: rows into OUT) on one range. */
 static inline bool run_range(struct run *r, int64_t first, int64_t n, const void *state,
                              uint32_t pass, void *partial, void *out)
 {
-    void *in[RUN_INPUTS] = {0};
+    void *in[RUN_INPUTS] = {0}, *scratch = NULL;
     struct op_range range = {.first = first, .n = n, .in = (const void *const *)in, .out = out};
     bool ok = true;
 
     for (uint32_t j = 0; j < r->nin; j++)
         in[j] = run_input(r, j, first, n);
+    range.keep = r->keep;
+    if (r->op->scratch_bytes)
+        range.scratch = run_scratch(r->op->scratch_bytes(&r->call), &scratch);
     if (partial)
-        r->op->reduce(&r->call, pass, state, &range, partial, NULL);
+        r->op->reduce(&r->call, pass, state, &range, partial, r->counts);
     else
         ok = r->op->rows(&r->call, state, &range, &r->err);
     for (uint32_t j = 0; j < r->nin; j++)
         mem_free(in[j]);
+    mem_free(scratch);
     return ok;
 }
 
-/* All passes, tiles from the last to the first: their order must not matter. */
+/* The zeroed counts of the one worker, or NULL. */
+static inline uint64_t *run_counts(const struct run *r, uint32_t pass)
+{
+    const size_t size = r->op->worker_bytes ? r->op->worker_bytes(&r->call, pass) : 0;
+    uint64_t *counts = size ? mem_grow(NULL, size) : NULL;
+
+    if (counts)
+        memset(counts, 0, size);
+    return counts;
+}
+
+/* What the op keeps from pass to pass, holding anything; or NULL. */
+static inline uint8_t *run_keep(const struct run *r)
+{
+    const size_t each = r->op->keep_bytes ? r->op->keep_bytes(&r->call) : 0;
+    const size_t size = each * (size_t)tensor_elements(&r->call.out);
+    uint8_t *keep = each ? mem_grow(NULL, size + 1) : NULL;
+
+    if (keep)
+        memset(keep, 0xa5, size);
+    return keep;
+}
+
+/* All passes, tiles from the last to the first: their order must not matter, unless the op says
+ * that it wants it. */
 static inline bool run_reduce(struct run *r, void *state)
 {
-    const int64_t n = tensor_elements(&r->call.out), ntile = (n + OP_TILE - 1) / OP_TILE;
+    const int64_t tile = op_tile(&r->call), n = tensor_elements(&r->call.out);
+    const int64_t ntile = (n + tile - 1) / tile;
     enum op_more more = OP_AGAIN;
 
     for (uint32_t pass = 0; more == OP_AGAIN && pass < r->op->passes_max; pass++) {
+        const bool in_order = r->op->in_order && r->op->in_order(&r->call, pass);
         const size_t size = r->op->partial_bytes(&r->call, pass);
-        uint8_t *partial = mem_grow(NULL, size * (size_t)ntile + 1);
+        const size_t all = size * (size_t)(in_order ? 1 : ntile);
+        uint8_t *partial = mem_grow(NULL, all + 1);
 
-        for (int64_t t = ntile - 1; t >= 0; t--)
-            run_range(r, t * OP_TILE, min_i64(OP_TILE, n - t * OP_TILE), state, pass,
-                      partial + (size_t)t * size, NULL);
-        more = r->op->combine(&r->call, pass, state, partial, ntile, NULL, &r->err);
+        memset(partial, in_order ? 0 : 0xa5, all);
+        r->counts = run_counts(r, pass);
+        for (int64_t i = 0; i < ntile; i++) {
+            const int64_t t = in_order ? i : ntile - 1 - i;
+
+            run_range(r, t * tile, min_i64(tile, n - t * tile), state, pass,
+                      partial + (in_order ? 0 : (size_t)t * size), NULL);
+        }
+        more = r->op->combine(&r->call, pass, state, partial, in_order ? 1 : ntile, r->counts,
+                              &r->err);
+        mem_free(r->counts);
+        r->counts = NULL;
         mem_free(partial);
     }
     return more == OP_DONE;
@@ -109,12 +161,14 @@ static inline bool run_split(struct run *r, int64_t split)
     const int64_t n = tensor_elements(&r->call.out), granule = op_granule(&r->call);
     const int64_t step = (split + granule - 1) / granule * granule;
     const size_t state_size = r->op->reduce ? r->op->state_bytes(&r->call) : 0;
-    uint8_t *state = mem_grow(NULL, state_size + 1);
+    uint8_t *state = state_size ? mem_grow(NULL, state_size) : NULL;
     bool ok = true;
 
-    memset(state, 0, state_size + 1);
+    if (state)
+        memset(state, 0, state_size);
     r->out = mem_grow(r->out, (size_t)tensor_bytes(&r->call.out) + 1);
-    if (r->op->reduce)
+    r->keep = run_keep(r);
+    if (state)
         ok = run_reduce(r, state);
     for (int64_t at = 0; ok && at < n; at += step) {
         const int64_t count = min_i64(step, n - at);
@@ -126,6 +180,8 @@ static inline bool run_split(struct run *r, int64_t split)
         mem_free(out);
     }
     mem_free(state);
+    mem_free(r->keep);
+    r->keep = NULL;
     return ok;
 }
 

@@ -28,14 +28,15 @@ static double draw_number(const struct param *p, bool whole)
 
 /* What drawn lists lie in. */
 struct lists {
-    double f64[RUN_INPUTS];
-    int64_t i64[2];
+    double f64[OP_PARAMS_MAX][RUN_INPUTS];
+    int64_t i64[OP_PARAMS_MAX][RUN_INPUTS];
     float f32[1024];
     struct op_f32s vector;
 };
 
-static void draw_arg(const struct param *p, uint32_t nin, int64_t cols, union op_arg *arg,
-                     struct lists *to)
+/* Parameter I; lists that have a value for each input have LISTED. */
+static void draw_arg(const struct param *p, uint32_t i, uint32_t listed, int64_t cols,
+                     union op_arg *arg, struct lists *to)
 {
     static const char *const names[] = {"a.weight", "model.norm.weight", "q.bias"};
     uint32_t words = 0;
@@ -59,23 +60,23 @@ static void draw_arg(const struct param *p, uint32_t nin, int64_t cols, union op
         arg->dtype = (enum dtype)draw(draw(2) ? DTYPE_q6_k + 1 : DTYPE_COUNT);
         break;
     case PARAM_F64S:
-        for (uint32_t i = 0; i < nin; i++)
-            to->f64[i] = draw_number(p, false);
-        arg->f64s.n = nin;
-        arg->f64s.v = to->f64;
+        for (uint32_t k = 0; k < listed; k++)
+            to->f64[i][k] = draw_number(p, false);
+        arg->f64s.n = listed;
+        arg->f64s.v = to->f64[i];
         break;
     case PARAM_I64S:
-        to->i64[0] = draw(300);
-        to->i64[1] = draw(300);
-        arg->i64s.n = draw(3);
-        arg->i64s.v = to->i64;
+        for (uint32_t k = 0; k < RUN_INPUTS; k++)
+            to->i64[i][k] = draw(300);
+        arg->i64s.n = draw(2) ? listed : draw(3);
+        arg->i64s.v = to->i64[i];
         break;
     case PARAM_TEXT:
         arg->word = names[draw(countof(names))];
         break;
     case PARAM_F32S:
-        for (int64_t i = 0; i < cols; i++)
-            to->f32[i] = (float)draw_number(p, true);
+        for (int64_t k = 0; k < cols; k++)
+            to->f32[k] = (float)draw_number(p, true);
         to->vector = (struct op_f32s){.v = to->f32, .n = cols};
         arg->f32s = draw(2) ? &to->vector : NULL;
         break;
@@ -104,18 +105,20 @@ static void *draw_data(const struct tensor *t)
 /* One drawn use of OP: true when its parameters made sense. */
 static bool split_invariant(const struct op *op)
 {
-    const uint32_t most = op->in_max < RUN_INPUTS ? op->in_max : RUN_INPUTS;
+    const uint32_t some = draw(4) ? op->in_min + 1 + draw(2) : RUN_INPUTS;
+    const uint32_t most = op->in_max < some ? op->in_max : some;
     struct run r = {.op = op, .nin = op->in_min + draw(most - op->in_min + 1)};
     const enum dtype dtype = (enum dtype)draw(draw(2) ? 4 : DTYPE_COUNT);
     const int64_t rows = draw(8) * 12, cols = draw(4) ? 256 * draw(4) : draw(400);
-    struct lists lists;
+    const uint32_t listed = r.nin - (r.nin && draw(2)); /* the base may have no weight */
+    static struct lists lists;
     struct digest whole = {{0}};
     bool taken, ok = true;
 
     for (uint32_t j = 0; j < r.nin; j++)
         r.in[j] = run_tensor(j && draw(4) == 0 ? (enum dtype)draw(4) : dtype, rows, cols);
     for (uint32_t i = 0; i < op->nparam; i++)
-        draw_arg(&op->param[i], r.nin, cols, &r.arg[i], &lists);
+        draw_arg(&op->param[i], i, listed, cols, &r.arg[i], &lists);
     for (uint32_t j = 0; j < r.nin; j++)
         if (!tensor_check(&r.in[j], &r.err))
             return false;

@@ -122,13 +122,33 @@ TEST(scale_by_one_is_its_input)
     }
 }
 
+/* If f64 went through f32 anywhere, the last bits of these would differ. */
+TEST(scale_of_f64_is_f64)
+{
+    static const double x[4] = {0x1.fffffffffffffp0, -1e300, 0x1p-1074, 3.0};
+    struct run r = {.op = op_find("scale"), .nin = 1, .in = {run_tensor(DTYPE_f64, 1, 4)}};
+    double y[4];
+
+    r.data[0] = x;
+    r.arg[0].f64 = 1.0 + 0x1p-40;
+    CHECK(run_infer(&r) && !r.op->identity(&r.call) && run_whole(&r));
+    memcpy(y, r.out, sizeof(y));
+    for (int i = 0; i < 4; i++)
+        CHECK(y[i] == x[i] * (1.0 + 0x1p-40));
+    r.arg[0].f64 = 1e30;
+    CHECK(run_infer(&r) && !run_whole(&r) && strstr(r.err.text, "column 1"));
+    r.arg[0].f64 = 1;
+    CHECK(run_infer(&r) && r.op->identity(&r.call));
+    run_free(&r);
+}
+
 TEST(scale_takes_no_other_type)
 {
     struct run r = {.op = op_find("scale"), .nin = 1};
 
     for (int d = 0; d < DTYPE_COUNT; d++) {
         r.in[0] = run_tensor((enum dtype)d, 2, 256);
-        CHECK(run_infer(&r) == (d == DTYPE_f32 || d == DTYPE_f16 || d == DTYPE_bf16));
+        CHECK(run_infer(&r) == dtype_is_float((enum dtype)d));
     }
     r.in[0] = run_tensor(DTYPE_q4_k, 2, 256);
     CHECK(!run_infer(&r) && r.err.code == ERR_TYPE && strstr(r.err.text, "q4_k"));
@@ -136,4 +156,4 @@ TEST(scale_takes_no_other_type)
 
 TEST_MAIN(RUN(scale_rounds_once) RUN(scale_rounds_the_gain_to_f32)
               RUN(scale_names_the_first_overflow) RUN(scale_by_one_is_its_input)
-                  RUN(scale_takes_no_other_type))
+                  RUN(scale_of_f64_is_f64) RUN(scale_takes_no_other_type))

@@ -221,7 +221,7 @@ TEST(flipped_bits_make_no_wrong_record)
         done(store);
         bytes[at] = (char)(bytes[at] ^ bit);
     }
-    bytes[size / 2] ^= 4;
+    bytes[size / 3] ^= 4; /* in an action */
     spill(log, bytes, size);
     const uint32_t warned = msg_warnings();
 

@@ -13,6 +13,7 @@ TEST(shapes_are_counted)
     CHECK(tensor_check(&t, &err) && tensor_check(&scalar, &err));
     CHECK(tensor_elements(&t) == 3072 && tensor_cols(&t) == 512 && tensor_rows(&t) == 6);
     CHECK(tensor_bytes(&t) == 12 * 144 && tensor_span(&t, 512) == 288);
+    CHECK(tensor_slab(&t) == 1536 && tensor_slab(&scalar) == 1);
     CHECK(tensor_elements(&scalar) == 1 && tensor_cols(&scalar) == 1 && tensor_rows(&scalar) == 1);
     CHECK(strcmp(tensor_shape(&t, text, sizeof(text)), "[2, 3, 512]") == 0);
     CHECK(strcmp(tensor_shape(&scalar, text, sizeof(text)), "[]") == 0);
@@ -30,6 +31,7 @@ TEST(empty_tensors_are_tensors)
     for (size_t i = 0; i < countof(empty); i++) {
         CHECK_IN(tensor_check(&empty[i], &err), "%zu", i);
         CHECK(tensor_elements(&empty[i]) == 0 && tensor_rows(&empty[i]) == 0);
+        CHECK(tensor_slab(&empty[i]) == 0);
         CHECK(tensor_bytes(&empty[i]) == 0);
     }
 }
