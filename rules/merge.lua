@@ -136,8 +136,9 @@ local function cut_rows(x, t, tensors)
     local rows = engine.dims(own.node)
     least, most = math.min(least, rows or 0), math.max(most, rows or 0)
     if rows ~= engine.dims(tensors[1].node) and not x.options.truncate_vocab then
-      fail_shapes(x, t, tensors[1], tensors[i],
-        ": the vocabularies differ; truncate_vocab = true keeps the rows that all have")
+      fail_shapes(x, t, tensors[1], tensors[i], (": the vocabularies differ; %s keeps the rows "
+        .. "that all have"):format(x.lax and "vbuild merge --unsafe-truncate-embeddings"
+        or "truncate_vocab = true"))
     end
   end
   if least == most then return end

@@ -170,7 +170,7 @@ bool file_replace(const char *path, const void *bytes, size_t n, struct err *err
     return ok;
 }
 
-bool filemap_open(struct filemap *map, const char *path, struct err *err)
+bool filemap_open_head(struct filemap *map, const char *path, uint64_t head, struct err *err)
 {
     static const unsigned char empty[1];
     struct stamp stamp;
@@ -182,19 +182,30 @@ bool filemap_open(struct filemap *map, const char *path, struct err *err)
         close(fd);
         return false;
     }
-    void *p = stamp.size ? mmap(NULL, stamp.size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    const uint64_t n = stamp.size < head ? stamp.size : head;
+    void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 
     close(fd);
-    if (stamp.size && p == MAP_FAILED)
+    if (n && p == MAP_FAILED)
         return err_sys(err, "%s: mapping", path);
-    *map = (struct filemap){stamp.size ? p : empty, stamp.size};
+    *map = (struct filemap){n ? p : empty, stamp.size, n < stamp.size ? n : 0};
     return true;
+}
+
+bool filemap_open(struct filemap *map, const char *path, struct err *err)
+{
+    return filemap_open_head(map, path, UINT64_MAX, err);
+}
+
+uint64_t filemap_bytes(const struct filemap *map)
+{
+    return map->head ? map->head : map->size;
 }
 
 void filemap_close(struct filemap *map)
 {
     if (map->data && map->size)
-        munmap((void *)(uintptr_t)map->data, map->size);
+        munmap((void *)(uintptr_t)map->data, filemap_bytes(map));
     *map = (struct filemap){0};
 }
 

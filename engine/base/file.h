@@ -37,12 +37,17 @@ bool file_read(const char *path, uint64_t limit, struct arena *arena, char **tex
 /* Write TEXT to PATH through a temporary beside it. */
 bool file_replace(const char *path, const void *bytes, size_t n, struct err *err) MUST_USE;
 
-/* A read-only map of a whole regular file; size 0 maps nothing (data not NULL, size 0). */
+/* A read-only map of a regular file; size 0 maps nothing (data not NULL, size 0). */
 struct filemap {
     const unsigned char *data;
-    uint64_t size;
+    uint64_t size; /* of the file */
+    uint64_t head; /* how many of its bytes are mapped; 0: all */
 };
 bool filemap_open(struct filemap *map, const char *path, struct err *err) MUST_USE;
+/* Its first HEAD bytes alone, where it is larger: a map takes addresses, which may be limited. */
+bool filemap_open_head(struct filemap *map, const char *path, uint64_t head,
+                       struct err *err) MUST_USE;
+uint64_t filemap_bytes(const struct filemap *map); /* that are mapped */
 void filemap_close(struct filemap *map);
 
 bool dir_make(const char *path, struct err *err) MUST_USE; /* with its parents; fine if there */

@@ -7,6 +7,7 @@
 
 #include "base/cc.h"
 #include "base/exact.h"
+#include "base/fmath_series.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static struct pair sum(double a, double b)
 /* The product without loss (Dekker), for |a|, |b| below 2^996 and no underflow. */
 static struct pair product(double a, double b)
 {
-    const double p = a * b, ta = 134217729.0 * a, tb = 134217729.0 * b;
+    const double p = a * b, ta = FMATH_SPLIT * a, tb = FMATH_SPLIT * b;
     const double ah = ta - (ta - a), al = a - ah, bh = tb - (tb - b), bl = b - bh;
 
     return (struct pair){p, ((ah * bh - p) + ah * bl + al * bh) + al * bl};
@@ -89,8 +90,7 @@ static double poly(double z, const double *c, size_t n)
     return y;
 }
 
-/* ln 2 in two parts; the first has 32 bits, so that its products with exponents are exact. */
-static const double ln2_hi = 0x1.62e42feep-1, ln2_lo = 0x1.a39ef35793c76p-33;
+static const double ln2_hi = FMATH_LN2_HI, ln2_lo = FMATH_LN2_LO;
 
 /* 2^k y for y in 0.5 .. 2 and a result that may be subnormal or infinite. */
 static double scale(double y, int k)
@@ -105,9 +105,7 @@ static double scale(double y, int k)
 /* e^(x.hi + x.lo). */
 static double exp_pair(struct pair x)
 {
-    static const double c[] = {1.0 / 6,        1.0 / 24,        1.0 / 120,       1.0 / 720,
-                               1.0 / 5040,     1.0 / 40320,     1.0 / 362880,    1.0 / 3628800,
-                               1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+    static const double c[] = FMATH_EXP_SERIES;
     struct pair r, square, s, t;
     double k, small;
 
@@ -115,7 +113,7 @@ static double exp_pair(struct pair x)
         return (double)INFINITY;
     if (x.hi < -745.2)
         return 0.0;
-    k = floor(x.hi * 0x1.71547652b82fep+0 + 0.5);
+    k = floor(x.hi * FMATH_LOG2_E + 0.5);
     r = sum(x.hi - k * ln2_hi, x.lo - k * ln2_lo);
     square = product(r.hi, r.hi);
     s = sum_ordered(1.0, r.hi);
@@ -139,15 +137,14 @@ static double split(double x, int *k)
         x *= 0x1p54;
         e = -54;
     }
-    u = bits_of(x) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
+    u = bits_of(x) + (0x3ff0000000000000u - FMATH_ROOT_HALF);
     *k = e + (int)(u >> 52) - 1023;
-    return of_bits((u & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
+    return of_bits((u & 0x000fffffffffffffu) + FMATH_ROOT_HALF);
 }
 
 double fmath_log(double x)
 {
-    static const double c[] = {2.0 / 3,  2.0 / 5,  2.0 / 7,  2.0 / 9,  2.0 / 11, 2.0 / 13,
-                               2.0 / 15, 2.0 / 17, 2.0 / 19, 2.0 / 21, 2.0 / 23};
+    static const double c[] = FMATH_LOG_SERIES;
     struct pair square, a, b;
     double f, s, small;
     int k;
@@ -156,7 +153,6 @@ double fmath_log(double x)
         return (double)NAN;
     if (x == 0.0 || x > 0x1.fffffffffffffp+1023)
         return x == 0.0 ? -(double)INFINITY : x;
-    /* With s = f / (2 + f): log(1 + f) = f - f^2/2 + s (f^2/2 + 2/3 s^2 + 2/5 s^4 ...). */
     f = split(x, &k) - 1.0;
     s = f / (2.0 + f);
     square = product(f, f);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char mark[] = ".vbtmp.";
@@ -51,9 +52,13 @@ bool temp_adopt(const char *path, const char *temp)
     size_t n;
 
     if (dir_list(dir, arena, &names, &n, &err))
-        for (size_t i = 0; !found && i < n; i++)
+        for (size_t i = 0; !found && i < n; i++) {
+            const char *name = path_join(arena, dir, names[i]);
+            struct stat st;
+
             found = strncmp(names[i], of, strlen(of)) == 0 && is_dead(names[i]) &&
-                    rename(path_join(arena, dir, names[i]), temp) == 0;
+                    lstat(name, &st) == 0 && !S_ISLNK(st.st_mode) && rename(name, temp) == 0;
+        }
     arena_free(arena);
     return found;
 }

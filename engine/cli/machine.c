@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { MEM_DEFAULT = 256 << 20, MEM_LEAST = 16 << 20, TEXT_BYTES = 8192, PATH_BYTES = 4096 };
@@ -135,6 +136,7 @@ uint64_t machine_memory(void)
 {
     const uint64_t available = memory_available();
     uint64_t group = UINT64_MAX, bytes = MEM_DEFAULT;
+    struct rlimit addresses;
 
     each_group("/sys/fs/cgroup", "0::", memory_limit, &group);
     each_group("/sys/fs/cgroup/memory", ":memory:", memory_limit, &group);
@@ -142,6 +144,8 @@ uint64_t machine_memory(void)
         bytes = available / 100 * 70;
     if (group / 100 * 85 < bytes)
         bytes = group / 100 * 85;
+    if (getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur / 4 < bytes)
+        bytes = addresses.rlim_cur / 4; /* stacks and the program itself take of them, too */
     return bytes > MEM_LEAST ? bytes : MEM_LEAST;
 }
 

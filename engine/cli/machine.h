@@ -8,7 +8,8 @@
 
 /* Processors this process may use, and the cgroup's quota of them if that is less. */
 uint32_t machine_jobs(void);
-/* min(0.70 of what is available, 0.85 of the cgroup's limit, 256 MiB). */
+/* min(0.70 of what is available, 0.85 of the cgroup's limit, 0.25 of the addresses that a limit
+ * leaves, 256 MiB). */
 uint64_t machine_memory(void);
 
 /* Colors in messages: NO_COLOR and CLICOLOR_FORCE decide before the terminal does. */

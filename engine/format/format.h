@@ -39,7 +39,7 @@ struct checkpoint {
     const char *dir;          /* hf: the folder of config.json and the tokenizer; else NULL */
     const struct gguf_kv *kv; /* gguf: the key-values of the first file, in order; else NULL */
     size_t nkv;
-    struct filemap *map; /* one a file, of the whole file; data is read with pread */
+    struct filemap *map; /* one a file, at least of its header; data is read with pread */
 };
 
 /* Sniff and open PATH (a file or a folder). The usual wrong files (torch zip, pickle, LFS

@@ -5,13 +5,25 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Map the header of one file, which does not say how long it is; all of one that is bad. */
+static bool map_header(struct filemap *map, const char *path, struct err *err)
+{
+    for (uint64_t head = 1 << 20;; head *= 4) {
+        if (!filemap_open_head(map, path, head, err))
+            return false;
+        if (!map->head || gguf_in_head(map))
+            return true;
+        filemap_close(map);
+    }
+}
+
 /* Map and check one file; on failure nothing stays mapped. */
 static bool open_part(struct gguf_part *out, const char *path, struct arena *arena,
                       struct map *names, struct err *err)
 {
     struct filemap map;
 
-    if (!filemap_open(&map, path, err))
+    if (!map_header(&map, path, err))
         return false;
     if (gguf_read(path, &map, arena, names, out, err))
         return true;

@@ -17,6 +17,7 @@ enum { ITEMS_MAX = 1 << 30, STRING_MAX = 1 << 30 };
 struct reader {
     const char *path;
     struct bytes in;
+    uint64_t size; /* of the file, which may be mapped in part */
     struct arena *arena;
     struct err *err;
     struct map *names; /* of the tensors of all files of the set */
@@ -38,7 +39,7 @@ static PRINTF(3, 4) bool bad(struct reader *r, uint64_t at, const char *fmt, ...
 
 static bool cut_inside(struct reader *r, const char *what)
 {
-    return bad(r, r->in.at, "the file ends at byte %" PRIu64 ", inside %s", r->in.size, what);
+    return bad(r, r->in.at, "the file ends at byte %" PRIu64 ", inside %s", r->size, what);
 }
 
 static void set_where(struct reader *r, const char *what, const char *name)
@@ -74,12 +75,12 @@ static bool read_header(struct reader *r, uint64_t *ntensor, uint64_t *nkv)
         return bad(r, 4, "version %" PRIu32 " is newer than supported, expected 2 or 3", version);
     if (!bytes_u64(&r->in, ntensor) || !bytes_u64(&r->in, nkv))
         return cut_inside(r, "the counts of tensors and keys");
-    if (*ntensor > bytes_left(&r->in) / TENSOR_BYTES_MIN)
+    if (*ntensor > (r->size - r->in.at) / TENSOR_BYTES_MIN)
         return bad(r, 8, "%" PRIu64 " tensors cannot fit in a file of %" PRIu64 " bytes", *ntensor,
-                   r->in.size);
-    if (*nkv > bytes_left(&r->in) / KV_BYTES_MIN)
+                   r->size);
+    if (*nkv > (r->size - r->in.at) / KV_BYTES_MIN)
         return bad(r, 16, "%" PRIu64 " keys cannot fit in a file of %" PRIu64 " bytes", *nkv,
-                   r->in.size);
+                   r->size);
     return true;
 }
 
@@ -101,7 +102,7 @@ static const unsigned char *take_string(struct reader *r, const char *what, uint
 
     if (!p)
         bad(r, at, "%s of %" PRIu64 " bytes runs past the end of the file at byte %" PRIu64, what,
-            *n, r->in.size);
+            *n, r->size);
     return p;
 }
 
@@ -325,11 +326,11 @@ static bool place_tensors(struct reader *r, struct gguf_part *part)
     r->where[0] = 0;
     if (!part->ntensor)
         return true;
-    if (!sum_align(r->in.at, r->align, &start) || start > r->in.size)
+    if (!sum_align(r->in.at, r->align, &start) || start > r->size)
         return bad(r, r->in.at,
                    "the data begin at the next multiple of %" PRIu64
                    ", but the file ends at byte %" PRIu64,
-                   r->align, r->in.size);
+                   r->align, r->size);
     for (size_t i = 0; i < part->ntensor; i++) {
         struct file_tensor *t = &part->tensor[i];
 
@@ -337,11 +338,11 @@ static bool place_tensors(struct reader *r, struct gguf_part *part)
         if (!tensor_check(&t->t, r->err))
             return err_in(r->err, "%s: %.*s", r->path, (int)strlen(r->where) - 2, r->where);
         if (!sum_add(start, t->offset, &at) || !sum_add(at, tensor_bytes(&t->t), &end) ||
-            end > r->in.size)
+            end > r->size)
             return bad(r, start,
                        "the file ends at byte %" PRIu64 ", before its %" PRIu64
                        " bytes of data at offset %" PRIu64 "; is the download complete?",
-                       r->in.size, tensor_bytes(&t->t), t->offset);
+                       r->size, tensor_bytes(&t->t), t->offset);
         t->offset = at;
     }
     return true;
@@ -369,12 +370,82 @@ static bool read_tensors(struct reader *r, uint64_t count, struct gguf_part *par
     return ok && place_tensors(r, part);
 }
 
+/* ---- how much of a file is its header ------------------------------------------------------- */
+
+static bool skip_string(struct bytes *in)
+{
+    uint64_t n;
+
+    return bytes_u64(in, &n) && bytes_take(in, n) != NULL;
+}
+
+/* N values of TYPE; a type that cannot be is left to the reader to refuse. */
+static bool skip_values(struct bytes *in, uint32_t type, uint64_t n)
+{
+    uint64_t bytes;
+
+    if (type >= GGUF_TYPE_COUNT || type == GGUF_ARRAY)
+        return true;
+    for (; type == GGUF_STRING && n; n--)
+        if (!skip_string(in))
+            return false;
+    return sum_mul(n, item_bytes(type), &bytes) && bytes_take(in, bytes) != NULL;
+}
+
+/* A name; *WRONG: it is empty, and there is no use in looking for the end of such a header. */
+static bool skip_name(struct bytes *in, bool *wrong)
+{
+    uint64_t n;
+
+    if (!bytes_u64(in, &n))
+        return false;
+    *wrong = n == 0;
+    return n && bytes_take(in, n) != NULL;
+}
+
+static bool skip_kv(struct bytes *in, bool *wrong)
+{
+    uint32_t type;
+    uint64_t n = 1;
+
+    return skip_name(in, wrong) && bytes_u32(in, &type) &&
+           (type != GGUF_ARRAY || (bytes_u32(in, &type) && bytes_u64(in, &n))) &&
+           skip_values(in, type, n);
+}
+
+static bool skip_tensor(struct bytes *in, bool *wrong)
+{
+    uint32_t rank;
+
+    return skip_name(in, wrong) && bytes_u32(in, &rank) &&
+           bytes_take(in, (uint64_t)rank * 8 + 4 + 8) != NULL;
+}
+
+bool gguf_in_head(const struct filemap *map)
+{
+    struct bytes in = {map->data, filemap_bytes(map), 0};
+    uint64_t ntensor = 0, nkv = 0;
+    bool ok = bytes_take(&in, 8) && bytes_u64(&in, &ntensor) && bytes_u64(&in, &nkv);
+
+    bool wrong = false;
+
+    for (; ok && nkv; nkv--)
+        ok = skip_kv(&in, &wrong);
+    for (; ok && ntensor; ntensor--)
+        ok = skip_tensor(&in, &wrong);
+    return ok || wrong;
+}
+
 bool gguf_read(const char *path, const struct filemap *map, struct arena *arena, struct map *names,
                struct gguf_part *out, struct err *err)
 {
     struct gguf_part part = {.path = path, .map = *map};
-    struct reader r = {
-        .path = path, .in = {map->data, map->size, 0}, .arena = arena, .err = err, .names = names};
+    struct reader r = {.path = path,
+                       .in = {map->data, filemap_bytes(map), 0},
+                       .size = map->size,
+                       .arena = arena,
+                       .err = err,
+                       .names = names};
     uint64_t ntensor = 0, nkv = 0;
 
     if (!read_header(&r, &ntensor, &nkv) || !read_kvs(&r, nkv, &part) ||

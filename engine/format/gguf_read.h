@@ -16,6 +16,9 @@ struct gguf_part {
     size_t ntensor;
 };
 
+/* Is all of the header in what MAP maps of the file? Believes nothing, checks nothing else. */
+bool gguf_in_head(const struct filemap *map);
+
 /* The file MAP of PATH (both kept, not copied); its directory lives in ARENA. NAMES gathers the
  * tensor names of all files of a set: one that is in it already is an error. Errors give file,
  * byte, key or tensor, reason. */

@@ -260,7 +260,7 @@ static bool read_shards(struct folder *f)
     for (uint32_t i = 0; i < got->nfile; i++)
         got->file[i] = path_join(f->arena, got->path, got->file[i]);
     for (uint32_t i = 0; i < got->nfile; i++) {
-        if (!filemap_open(&got->map[i], got->file[i], f->err))
+        if (!safetensors_map(&got->map[i], got->file[i], f->err))
             return f->index_path
                        ? err_in(f->err, "%s names a shard that does not open", f->index_path)
                        : false;

@@ -320,7 +320,7 @@ static bool read_pairs(struct reader *r, const struct gguf_part *part, struct ar
 
 static bool read_gguf(struct reader *r, struct imatrix *out)
 {
-    const struct filemap map = {r->in.data, r->in.size};
+    const struct filemap map = {.data = r->in.data, .size = r->in.size};
     struct arena *scratch = arena_new();
     struct map names = {0};
     struct gguf_part part;

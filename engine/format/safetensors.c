@@ -33,6 +33,20 @@ static bool in_tensor(const struct reading *r)
     return err_in(r->err, "%s: tensor \"%s\"", r->path, name_shown(&shown, r->name, r->name_size));
 }
 
+bool safetensors_map(struct filemap *map, const char *path, struct err *err)
+{
+    const uint64_t first = 1 << 20;
+
+    if (!filemap_open_head(map, path, first, err))
+        return false;
+    const uint64_t n = map->size > 8 ? bytes_le(map->data, 8) : 0;
+
+    if (n <= first - 8 || n > SAFETENSORS_HEADER_MAX)
+        return true;
+    filemap_close(map);
+    return filemap_open_head(map, path, 8 + n, err);
+}
+
 /* Checks 1 to 4: where the header lies. The first bytes are a length, and some good lengths
  * look like the mark of another file (a header of 640 bytes begins like a pickle), so what else
  * the file may be is asked only of one that cannot be right. */
@@ -43,6 +57,7 @@ static bool find_header(const struct reading *r, const struct filemap *map, uint
     *n = map->size > 8 ? bytes_le(map->data, 8) : 0;
     if (*n >= 2 && *n <= SAFETENSORS_HEADER_MAX && *n <= map->size - 8 && map->data[8] == '{')
         return true;
+    /* as much is mapped of any file */
     if (!wrong_check(path, map->data, map->size < 512 ? (size_t)map->size : 512, r->err))
         return false;
     if (map->size >= 4 && memcmp(map->data, "GGUF", 4) == 0)
@@ -70,6 +85,8 @@ static bool parse_header(struct reading *r, const struct filemap *map, uint64_t 
 {
     const char *text = (const char *)map->data + 8;
 
+    if (n > filemap_bytes(map) - 8)
+        return err_set(r->err, ERR_CHANGED, "%s: its header changes while it is read", r->path);
     if (!json_parse(&r->doc, text, (size_t)n, DEPTH_MAX, r->scratch, r->err))
         return err_in(r->err, "%s: header", r->path);
     for (uint64_t i = r->doc.node[1].end; i < n; i++)
@@ -336,7 +353,7 @@ static bool open_file(struct checkpoint *out, const char *path, struct arena *ar
     got.map = arena_array(arena, 1, sizeof(*got.map));
     got.file = arena_array(arena, 1, sizeof(*got.file));
     got.file[0] = got.path;
-    if (!filemap_open(&got.map[0], path, err))
+    if (!safetensors_map(&got.map[0], path, err))
         return false;
     if (!safetensors_read(path, &got.map[0], arena, &got.tensor, &got.ntensor, err)) {
         filemap_close(&got.map[0]);

@@ -13,6 +13,9 @@ extern const struct format format_safetensors;
 /* Limits of section 1.4, held by the reader and by the writer. */
 enum { SAFETENSORS_HEADER_MAX = 100000000, SAFETENSORS_TENSORS_MAX = 1000000 };
 
+/* Map the header of one file, as far as its length can be believed. */
+bool safetensors_map(struct filemap *map, const char *path, struct err *err) MUST_USE;
+
 /* Read and check the header of one file; the tensors, by offset, in ARENA. */
 bool safetensors_read(const char *path, const struct filemap *map, struct arena *arena,
                       struct file_tensor **out, size_t *n, struct err *err) MUST_USE;

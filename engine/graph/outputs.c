@@ -71,20 +71,31 @@ static bool check_room(const struct outputs *o, struct err *err)
     return true;
 }
 
-/* KEPT: it was adopted, and holds what its builder finished. */
-static bool open_file(struct output *out, const struct out_file *file, uint32_t f, bool *kept,
-                      struct err *err)
+/* A file of an adopted temporary that is as it must be is gone on with; any other is removed. */
+static bool take_over(struct output *out, const struct out_file *file, uint32_t f, struct err *err)
 {
-    const int fd = open(out->path[f], O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int fd = open(out->path[f], O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    out->kept[f] = fd >= 0 && adopt_file(fd, out->path[f], file);
+    if (out->kept[f]) {
+        out->fd[f] = fd;
+        return true;
+    }
+    file_close(fd);
+    return dir_remove(out->path[f], err);
+}
+
+static bool open_file(struct output *out, const struct out_file *file, uint32_t f, struct err *err)
+{
+    if (out->adopted && !take_over(out, file, f, err))
+        return false;
+    if (out->kept[f])
+        return true;
+    const int fd = open(out->path[f], O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
 
     if (fd < 0)
         return err_sys(err, "%s", out->path[f]);
     out->fd[f] = fd;
-    *kept = out->adopted && adopt_file(fd, out->path[f], file);
-    if (*kept)
-        return true;
-    if (ftruncate(fd, 0) != 0)
-        return err_sys(err, "%s", out->path[f]);
     if (file->size) { /* an old file system may refuse to reserve: a hole serves then */
         const int code = posix_fallocate(fd, 0, (off_t)file->size);
 
@@ -134,7 +145,7 @@ static bool open_artifact(struct outputs *o, uint32_t a, struct err *err)
         const char *path = artifact_file(o->arena, o->s->path[a], art->file[f].path);
 
         out->path[f] = in_folder ? path_join(o->arena, out->temp, path_base(path)) : out->temp;
-        if (!open_file(out, &art->file[f], f, &out->kept[f], err))
+        if (!open_file(out, &art->file[f], f, err))
             return false;
         out->waits += art->file[f].nextent;
         out->done[f] = arena_array(o->arena, art->file[f].nextent, sizeof(bool));

@@ -17,6 +17,9 @@ enum {
 
 #define BODY static inline __attribute__((always_inline))
 
+/* Not wider: the base set compares no wider ones but number by number. */
+typedef uint32_t u32x4 __attribute__((vector_size(16), aligned(4), may_alias));
+
 static inline uint64_t f64_bits(double x)
 {
     uint64_t u;
@@ -109,6 +112,37 @@ BODY void nonzero_body(float *a, int64_t n)
 #undef EACH
 }
 
+static inline void count_digits(uint64_t *count, const uint32_t *m, const struct select_digit *d,
+                                int64_t n)
+{
+    const uint64_t mask = (UINT64_C(1) << d->bits) - 1, prefix = d->prefix;
+    const uint32_t shift = d->shift, above = shift + d->bits;
+
+    for (int64_t i = 0; i < n; i++)
+        if ((uint64_t)m[i] >> above == prefix)
+            count[m[i] >> shift & mask]++;
+}
+
+/* Below the first digit few numbers have the prefix, so most steps are passed over whole. */
+BODY void digits_body(uint64_t *count, const uint32_t *m, const struct select_digit *d, int64_t n)
+{
+    const uint32_t above = d->shift + d->bits, prefix = (uint32_t)d->prefix;
+    int64_t at = 0;
+
+    for (; at + STEP <= n && above < 32 && prefix; at += STEP) {
+        uint32_t any = 0;
+        u32x4 hit = {0};
+
+        for (int i = 0; i < STEP; i += 4)
+            hit |= (u32x4)(*(const u32x4 *)(const void *)(m + at + i) >> above == prefix);
+        for (int l = 0; l < 4; l++)
+            any |= hit[l];
+        if (any)
+            count_digits(count, m + at, d, STEP);
+    }
+    count_digits(count, m + at, d, n - at);
+}
+
 /* NAME as the CPU has it. */
 #if CPU_X86
 #define WIDE(name, params, args)                                                                   \
@@ -136,6 +170,8 @@ WIDE(bf16, (uint16_t * bin, const float *d, int64_t n), (bin, d, n))
 WIDE(f16, (uint16_t * bin, const float *d, int64_t n), (bin, d, n))
 WIDE(between, (float *d, uint32_t low, uint32_t high, int64_t n), (d, low, high, n))
 WIDE(nonzero, (float *a, int64_t n), (a, n))
+WIDE(digits, (uint64_t * count, const uint32_t *m, const struct select_digit *d, int64_t n),
+     (count, m, d, n))
 
 void select_magnitudes(void *magnitude, const void *d, uint32_t size, int64_t n)
 {
@@ -207,15 +243,15 @@ void select_merge(uint64_t *restrict to, const uint32_t *restrict from, int64_t 
 void select_count_digits(uint64_t *count, const void *magnitude, uint32_t size,
                          struct select_digit digit, int64_t n)
 {
-    const uint32_t *m32 = magnitude;
-    const uint64_t *m64 = magnitude, mask = (UINT64_C(1) << digit.bits) - 1;
+    const uint64_t *m = magnitude, mask = (UINT64_C(1) << digit.bits) - 1;
 
-    for (int64_t i = 0; i < n; i++) {
-        const uint64_t m = size == sizeof(float) ? m32[i] : m64[i];
-
-        if (m >> digit.shift >> digit.bits == digit.prefix)
-            count[m >> digit.shift & mask]++;
+    if (size == sizeof(float)) {
+        digits(count, magnitude, &digit, n);
+        return;
     }
+    for (int64_t i = 0; i < n; i++)
+        if (m[i] >> digit.shift >> digit.bits == digit.prefix)
+            count[m[i] >> digit.shift & mask]++;
 }
 
 int64_t select_equals(const void *magnitude, uint32_t size, uint64_t key, int64_t n)

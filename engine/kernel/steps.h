@@ -47,9 +47,17 @@ struct steps {
     void (*agree)(void *y, void *keep, const void *d, const void *majority, double w, int64_t n);
     /* y = d where mask[i] != 0, else d * 0 */
     void (*mask)(void *y, const void *d, const uint8_t *mask, int64_t n);
+    /* mask[i] = 1 where |a| > by (beyond) or a >= by (reaches), else 0; so for NaN */
+    void (*beyond)(uint8_t *mask, const void *a, double by, int64_t n);
+    void (*reaches)(uint8_t *mask, const void *a, double by, int64_t n);
+    /* y = count[i] */
+    void (*numbers)(void *y, const uint8_t *count, int64_t n);
     /* key[i] = bits of |d| in W without the sign, as one integer that orders as |d| does: 15 bits
      * for bf16 and f16, 31 for f32, 63 for f64. Every NaN is all ones, so the largest. */
     void (*keys)(uint64_t *key, const void *d, int64_t n);
+    /* key[i] = an integer of `size` bytes that orders as d does, sign included (-0 below 0, NaN
+     * above all): its keys' bits and one more, 2^bits + key or 2^bits - 1 - key. */
+    void (*ranks)(void *key, const void *d, int64_t n);
 
     /* Sums over at most 65,536 numbers in f64, eight lanes (kernel/reduce.h); products of two
      * numbers are first rounded to W where the name says so. */

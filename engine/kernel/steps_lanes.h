@@ -163,6 +163,48 @@ enum {
         }                                                                                          \
     }
 
+/* ---- truths and counts, in bytes ---------------------------------------------------------------
+ */
+
+#define TRUTH_STEP(K, name, OF)                                                                    \
+    static void name##_##K(uint8_t *mask, const void *a, double by, int64_t n)                     \
+    {                                                                                              \
+        const vec_##K w = vec_all_##K(by);                                                         \
+                                                                                                   \
+        for (int64_t at = 0; at < n; at += LANES_##K) {                                            \
+            const int64_t count = n - at < LANES_##K ? n - at : LANES_##K;                         \
+            const vec_##K u =                                                                      \
+                count == LANES_##K ? vec_get_##K(a, at) : vec_part_##K(a, at, count);              \
+            const bytes_##K yes = bytes_of_##K(OF) & 1;                                            \
+                                                                                                   \
+            if (count == LANES_##K)                                                                \
+                memcpy(mask + at, &yes, sizeof(yes));                                              \
+            else                                                                                   \
+                memcpy(mask + at, &yes, (size_t)count);                                            \
+        }                                                                                          \
+    }
+#define NUMBERS_STEP(K)                                                                            \
+    static void numbers_##K(void *y, const uint8_t *count, int64_t n)                              \
+    {                                                                                              \
+        bytes_##K some = {0};                                                                      \
+        int64_t at = 0;                                                                            \
+                                                                                                   \
+        for (; at + LANES_##K <= n; at += LANES_##K) {                                             \
+            memcpy(&some, count + at, sizeof(some));                                               \
+            vec_put_##K(y, at, __builtin_convertvector(bytes_wide_##K(some), vec_##K), LANES_##K); \
+        }                                                                                          \
+        memcpy(&some, count + at, (size_t)(n - at));                                               \
+        vec_put_##K(y, at, __builtin_convertvector(bytes_wide_##K(some), vec_##K), n - at);        \
+    }
+TRUTH_STEP(f32, beyond, vec_abs_f32(u) > w)
+TRUTH_STEP(f64, beyond, vec_abs_f64(u) > w)
+TRUTH_STEP(f32, reaches, u >= w)
+TRUTH_STEP(f64, reaches, u >= w)
+NUMBERS_STEP(f32)
+NUMBERS_STEP(f64)
+#undef TRUTH_STEP
+#undef NUMBERS_STEP
+
 /* ---- keys --------------------------------------------------------------------------------------
  *
  * One integer for every NaN: which bits a NaN has is up to the CPU. */
@@ -238,6 +280,24 @@ static void keys_f64(uint64_t *key, const void *d, int64_t n)
         memcpy(key + at, &k, (size_t)count * sizeof(*key));
     }
 }
+
+/* TOP + key, and below zero what that lacks to 2 * TOP - 1. */
+#define STEPS_RANKS(W, K, top)                                                                     \
+    STEPS_LANE bits_##K rank_##W(vec_##K x)                                                        \
+    {                                                                                              \
+        const truth_##K below = ((truth_##K)x < 0) & (x == x);                                     \
+                                                                                                   \
+        return (key_##W(x) + (top)) ^ ((bits_##K)below & (((top)-1) * 2 + 1));                     \
+    }                                                                                              \
+    static void ranks_##W(void *key, const void *d, int64_t n)                                     \
+    {                                                                                              \
+        UNARY_LOOP(K, key, d, n, (vec_##K)rank_##W(u))                                             \
+    }
+STEPS_RANKS(bf16, f32, 0x8000u)
+STEPS_RANKS(f16, f32, 0x8000u)
+STEPS_RANKS(f32, f32, 0x80000000u)
+STEPS_RANKS(f64, f64, 0x8000000000000000u)
+#undef STEPS_RANKS
 
 /* ---- sums --------------------------------------------------------------------------------------
  *
@@ -339,6 +399,7 @@ STEPS_ALL(f64, f64)
         .plus = plus_##W, .from = from_##W, .recip = recip_##W, .abs = abs_##W,                    \
         .at_least = at_least_##W, .clamp = clamp_##W, .blend = blend_##W,                          \
         .scale_add = scale_add_##W, .agree = agree_##W, .mask = mask_##W, .keys = keys_##W,        \
+        .ranks = ranks_##W, .beyond = beyond_##K, .reaches = reaches_##K, .numbers = numbers_##K,  \
         .sum = sum_##K, .sum_abs = sum_abs_##K, .sum_squares = sum_squares_##K,                    \
         .sum_products = sum_products_##W                                                           \
     }

@@ -12,6 +12,8 @@
 #include <string.h>
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -97,6 +99,35 @@ STEPS_LANE truth_f32 bytes_wide_f32(bytes_f32 x)
 STEPS_LANE truth_f64 bytes_wide_f64(bytes_f64 x)
 {
     return __builtin_convertvector(x, truth_f64);
+}
+
+/* A byte of each: 0 or -1, too. */
+STEPS_LANE bytes_f32 bytes_of_f32(truth_f32 x)
+{
+#if defined(__AVX512F__)
+    return (bytes_f32)_mm512_cvtepi32_epi8((__m512i)x);
+#elif defined(__AVX2__)
+    const __m128i low = _mm256_castsi256_si128((__m256i)x),
+                  high = _mm256_extracti128_si256((__m256i)x, 1), four = _mm_packs_epi32(low, high);
+    const int64_t eight = _mm_cvtsi128_si64(_mm_packs_epi16(four, four));
+    bytes_f32 y;
+
+    memcpy(&y, &eight, sizeof(y));
+    return y;
+#elif defined(__SSE2__)
+    const __m128i four = _mm_packs_epi32((__m128i)x, (__m128i)x);
+    const int bytes = _mm_cvtsi128_si32(_mm_packs_epi16(four, four));
+    bytes_f32 y;
+
+    memcpy(&y, &bytes, sizeof(y));
+    return y;
+#else
+    return __builtin_convertvector(x, bytes_f32);
+#endif
+}
+STEPS_LANE bytes_f64 bytes_of_f64(truth_f64 x)
+{
+    return __builtin_convertvector(x, bytes_f64);
 }
 
 /* ---- what both kinds have ---------------------------------------------------------------------

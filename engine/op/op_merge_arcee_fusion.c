@@ -20,8 +20,8 @@
  * Reads its inputs once for kl, once or more to find the three numbers, once for y.
  */
 #include "base/exact.h"
-#include "base/fmath.h"
 #include "base/sum.h"
+#include "kernel/exps.h"
 #include "kernel/half.h"
 #include "kernel/tally.h"
 #include "op/rank.h"
@@ -31,7 +31,7 @@
 
 enum {
     QUARTILES = 3,
-    KEPT = 16384 /* exponentials of a row that are kept, not made again */
+    KEPT = 16384 /* exponentials of a row that are kept, not made again: whole chunks */
 };
 
 struct arcee {
@@ -92,32 +92,33 @@ struct row {
     double *kept; /* the first KEPT exponentials */
 };
 
-static double row_at(const struct row *r, int64_t i)
+static const void *row_from(const struct row *r, int64_t at)
 {
-    return r->size == sizeof(double) ? ((const double *)r->v)[i] : (double)((const float *)r->v)[i];
+    return (const unsigned char *)r->v + at * r->size;
 }
 
-static double row_exp(const struct row *r, int64_t i)
+/* The exponentials of N elements from AT on: those kept, or made again in BUF. Those that are
+ * kept end where a chunk does. */
+static const double *row_exps(const struct row *r, int64_t at, double *buf, int64_t n)
 {
-    return i < KEPT ? r->kept[i] : fmath_exp(row_at(r, i) - r->max);
+    if (at < KEPT)
+        return r->kept + at;
+    exps_of_cpu()->exp(buf, row_from(r, at), r->size, r->max, n);
+    return buf;
 }
 
 static void row_open(struct row *r, int64_t cols)
 {
+    const struct exps *exps = exps_of_cpu();
     struct tally sum = {{0}};
-    double e[OP_CHUNK];
+    double buf[OP_CHUNK];
 
-    r->max = row_at(r, 0);
-    for (int64_t i = 1; i < cols; i++)
-        r->max = row_at(r, i) > r->max ? row_at(r, i) : r->max;
+    r->max = exps->most(r->v, r->size, cols);
     for (int64_t at = 0; at < cols; at += OP_CHUNK) {
         const int64_t n = min_i64(OP_CHUNK, cols - at);
+        double *e = at < KEPT ? r->kept + at : buf;
 
-        for (int64_t i = 0; i < n; i++) {
-            e[i] = fmath_exp(row_at(r, at + i) - r->max);
-            if (at + i < KEPT)
-                r->kept[at + i] = e[i];
-        }
+        exps->exp(e, row_from(r, at), r->size, r->max, n);
         tally_add(&sum, e, sizeof(double), n);
     }
     r->sum = tally_end(&sum);
@@ -127,30 +128,11 @@ static void row_open(struct row *r, int64_t cols)
 static void row_softmax(const struct row *r, const struct steps *s, int64_t at, double *p,
                         int64_t n)
 {
-    float *f = (float *)(void *)p;
+    double buf[OP_CHUNK];
 
-    for (int64_t i = 0; i < n; i++) {
-        const double share = row_exp(r, at + i) / r->sum;
-
-        if (s->size == sizeof(double))
-            p[i] = share;
-        else
-            f[i] = (float)share;
-    }
+    exps_of_cpu()->over(p, s->size, row_exps(r, at, buf, n), r->sum, n);
     s->scale(p, p, 1, n);
     s->plus(p, p, 1e-8, n);
-}
-
-static void logarithms(const struct steps *s, double *y, int64_t n)
-{
-    float *f = (float *)(void *)y;
-
-    for (int64_t i = 0; i < n; i++)
-        if (s->size == sizeof(double))
-            y[i] = fmath_log(y[i]);
-        else
-            f[i] = (float)fmath_log((double)f[i]);
-    s->scale(y, y, 1, n);
 }
 
 static double divergence(const struct steps *s, struct row *x, struct row *b, int64_t cols)
@@ -166,7 +148,8 @@ static double divergence(const struct steps *s, struct row *x, struct row *b, in
         row_softmax(x, s, at, p, n);
         row_softmax(b, s, at, q, n);
         s->div(q, p, q, n);
-        logarithms(s, q, n);
+        exps_of_cpu()->log(q, q, s->size, n);
+        s->scale(q, q, 1, n);
         s->mul(p, p, q, n);
         tally_add(&sum, p, s->size, n);
     }
@@ -191,34 +174,24 @@ static void reduce_kl(const struct op_call *call, const struct op_range *range, 
 /* ---- order --------------------------------------------------------------------------------------
  */
 
+/* imp = R(imp * kl) of N elements from FIRST of the tensor on. */
+static void times_kl(const struct steps *s, const double *of_row, int64_t cols, int64_t first,
+                     double *imp, int64_t n)
+{
+    unsigned char *y = (unsigned char *)imp;
+    int64_t row = first / cols, count = min_i64(n, cols - first % cols);
+
+    for (int64_t at = 0; at < n; at += count, count = min_i64(n - at, cols))
+        s->scale(y + at * s->size, y + at * s->size, of_row[row++], count);
+}
+
 /* IMP of N elements from AT of the range on, and D = x - b. */
 static void importance(const struct op_call *call, const struct steps *s, const struct arcee *a,
                        const struct op_range *range, int64_t at, void *d, double *imp, int64_t n)
 {
-    const int64_t cols = tensor_cols(&call->out);
-    int64_t row = (range->first + at) / cols, left = cols - (range->first + at) % cols;
-    double kl[OP_CHUNK];
-    float *f = (float *)(void *)kl;
-
-    for (int64_t i = 0; i < n; i++, left--) {
-        if (left == 0) {
-            left = cols;
-            row++;
-        }
-        if (s->size == sizeof(double))
-            kl[i] = a->kl[row];
-        else
-            f[i] = (float)a->kl[row];
-    }
     s->sub(d, op_in(range, 1, at, s->size), op_in(range, 0, at, s->size), n);
     s->abs(imp, d, n);
-    s->mul(imp, imp, kl, n);
-}
-
-static uint64_t sign_of(const struct steps *s, const double *imp, int64_t i)
-{
-    return s->size == sizeof(double) ? signbit(imp[i]) != 0
-                                     : signbit(((const float *)(const void *)imp)[i]) != 0;
+    times_kl(s, a->kl, tensor_cols(&call->out), range->first + at, imp, n);
 }
 
 static void reduce_ranks(const struct op_call *call, uint32_t level, const struct arcee *a,
@@ -226,7 +199,6 @@ static void reduce_ranks(const struct op_call *call, uint32_t level, const struc
 {
     const struct steps *s = op_steps(call);
     const uint32_t bits = arcee_bits(s);
-    const uint64_t top = UINT64_C(1) << (bits - 1);
     double d[OP_CHUNK], imp[OP_CHUNK];
     uint64_t key[OP_CHUNK];
 
@@ -234,11 +206,10 @@ static void reduce_ranks(const struct op_call *call, uint32_t level, const struc
         const int64_t n = min_i64(OP_CHUNK, range->n - at);
 
         importance(call, s, a, range, at, d, imp, n);
-        s->keys(key, imp, n);
-        for (int64_t i = 0; i < n; i++)
-            key[i] = sign_of(s, imp, i) ? top - 1 - key[i] : top + key[i];
+        s->ranks(key, imp, n);
         for (uint32_t i = 0; i < (level ? QUARTILES : 1); i++)
-            rank_count(&a->rank[i], bits, level, key, n, counts + i * rank_counts(bits, level));
+            rank_count(&a->rank[i], bits, level, key, s->size, n,
+                       counts + i * rank_counts(bits, level));
     }
 }
 
@@ -321,17 +292,6 @@ static enum op_more arcee_combine(const struct op_call *call, uint32_t pass, voi
 /* ---- rows ---------------------------------------------------------------------------------------
  */
 
-static void choose(const struct steps *s, double threshold, const double *imp, uint8_t *mask,
-                   int64_t n)
-{
-    const float *f = (const float *)(const void *)imp, least = (float)threshold;
-
-    for (int64_t i = 0; i < n && s->size == sizeof(float); i++)
-        mask[i] = f[i] >= least;
-    for (int64_t i = 0; i < n && s->size == sizeof(double); i++)
-        mask[i] = imp[i] >= threshold;
-}
-
 static bool arcee_rows(const struct op_call *call, const void *state, const struct op_range *range,
                        struct err *err)
 {
@@ -347,7 +307,7 @@ static bool arcee_rows(const struct op_call *call, const void *state, const stru
         const int64_t n = min_i64(OP_CHUNK, range->n - at);
 
         importance(call, s, a, range, at, d, imp, n);
-        choose(s, a->threshold, imp, mask, n);
+        s->reaches(mask, imp, a->threshold, n);
         wide->mask(d, d, mask, n);
         wide->add(d, op_in(range, 0, at, s->size), d, n);
         if (!op_put(call, range, at, d, n, err))

@@ -189,7 +189,8 @@ static void reduce_digits(struct chunk *c, const struct sce *s, uint32_t level, 
         chunk_variances(c);
         for (int64_t i = 0; i < c->n; i++)
             counts[0] += c->key[i] != 0;
-        rank_count(&s->cut, rank_key_bits(c->steps->work), level, c->key, c->n, counts + 1);
+        rank_count(&s->cut, rank_key_bits(c->steps->work), level, c->key, sizeof(*c->key), c->n,
+                   counts + 1);
     }
 }
 

@@ -29,14 +29,14 @@ size_t rank_counts(uint32_t bits, uint32_t level)
     return (size_t)1 << digit_bits(bits, level);
 }
 
-void rank_count(const struct rank *r, uint32_t bits, uint32_t level, const uint64_t *key, int64_t n,
-                uint64_t *counts)
+void rank_count(const struct rank *r, uint32_t bits, uint32_t level, const void *key, uint32_t size,
+                int64_t n, uint64_t *counts)
 {
     const uint32_t width = digit_bits(bits, level);
     const struct select_digit digit = {bits - level * RANK_DIGIT - width, width,
                                        level ? r->key : 0};
 
-    select_count_digits(counts, key, sizeof(*key), digit, n);
+    select_count_digits(counts, key, size, digit, n);
 }
 
 void rank_step(struct rank *r, uint32_t bits, uint32_t level, const uint64_t *counts)

@@ -1,6 +1,6 @@
 /* rank.h - the number at a position of a whole tensor's ascending order, without sorting it
  *
- * A key is an integer that orders as its number does (steps->keys, or keys made of those). Passes
+ * A key is an integer that orders as its number does (steps->keys, steps->ranks). Passes
  * over the tensor count one digit of the keys each, from the top: level 0 counts all keys, level
  * 1 those that begin as the number sought does, and so on. Counts are integers that any number of
  * workers may gather, so the answer does not depend on who counted what. */
@@ -23,9 +23,9 @@ uint32_t rank_key_bits(enum dtype work);
 uint32_t rank_levels(uint32_t bits);
 size_t rank_counts(uint32_t bits, uint32_t level);
 
-/* Count N keys; zeroed COUNTS to begin with. */
-void rank_count(const struct rank *r, uint32_t bits, uint32_t level, const uint64_t *key, int64_t n,
-                uint64_t *counts);
+/* Count N keys of SIZE bytes, 4 or 8; zeroed COUNTS to begin with. */
+void rank_count(const struct rank *r, uint32_t bits, uint32_t level, const void *key, uint32_t size,
+                int64_t n, uint64_t *counts);
 /* The next digit. Before level 0, REST is the position in the tensor: below the number of keys. */
 void rank_step(struct rank *r, uint32_t bits, uint32_t level, const uint64_t *counts);
 

@@ -85,7 +85,8 @@ function m.check(x, list)
   local function fits(data)
     model.layered(x.word, data)
     if not x.options.allow_mixed_arch then
-      layers.same_arch(x.word, host, data, "; allow_mixed_arch = true merges them by names")
+      layers.same_arch(x.word, host, data, ("; %s merges them by names"):format(
+        x.lax and "vbuild merge --allow-crimes" or "allow_mixed_arch = true"))
     end
     if data.layers ~= host.layers then
       check.fail("%s: '%s' has %d layers and '%s' has %d; slice them to equal ranges", x.word,

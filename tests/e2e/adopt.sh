@@ -92,6 +92,28 @@ echo x >"$temp"
 vb merge.lua
 same a_file_instead_of_the_folder "0 $wanted" "$code $(digest outputs)"
 
+# Links in the temporary's place: what they lead to is not written.
+ok killed_before_links_stand_there killed artifact_rename:1
+temp=$(temp)
+echo precious >victim
+cp victim second
+rm "$temp/model-00001-of-00003.safetensors" "$temp/config.json"
+ln -s "$PWD/victim" "$temp/model-00001-of-00003.safetensors"
+ln second "$temp/config.json"
+vb merge.lua
+same links_in_a_temporary_are_replaced "0 $wanted" "$code $(digest outputs)"
+ok what_they_lead_to_is_untouched [ "$(cat victim second)" = "precious
+precious" ]
+
+ok killed_before_a_linked_folder killed artifact_rename:1
+temp=$(temp)
+mkdir elsewhere
+echo mine >elsewhere/mine.txt
+rm -rf "$temp"
+ln -s "$PWD/elsewhere" "$temp"
+vb merge.lua
+same a_linked_folder_is_not_adopted "0 $wanted mine" "$code $(digest outputs) $(cat elsewhere/*)"
+
 # A temporary of a process that lives is not touched.
 ok killed_beside_the_living killed artifact_rename:1
 mv "$(temp)" "outputs/.m.vbtmp.$$"

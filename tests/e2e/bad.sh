@@ -566,7 +566,9 @@ for how in byte cut replace back; do
     build=$!
     while [ ! -e cache/log ]; do :; done
     while [ "$(stat -c %s cache/log)" -lt 500 ]; do :; done # the first nodes are done
+    kill -STOP $build
     modify_$how
+    kill -CONT $build
     wait $build
     code=$?
     kept a_source_changed_while_it_is_read_by_$how 1 "changing/model.safetensors" "change" \

@@ -63,6 +63,28 @@ ok a_leading_transformer_is_no_difference lua5.4 "$e2e/same.lua" want outputs/ba
 ok the_config_is_as_it_was cmp one/config.json outputs/names/config.json
 ok the_tokenizer_comes_along cmp one/tokenizer.json outputs/names/tokenizer.json
 
+# Positions have no size that a factor could change: they are copied, of one model as of two.
+mkdir counted && cp one/config.json counted
+header='{"x.position_ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},'
+header=$header'"x.weight":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}   '
+{
+    printf "\\$(printf %o ${#header})\\0\\0\\0\\0\\0\\0\\0%s" "$header"
+    printf '\5\0\0\0\0\0\0\0\0\0\200\077\0\0\0\100'
+} >counted/model.safetensors
+cat >counted.lua <<'END'
+local counted = source "counted"
+return {
+  doubled = safetensors { merge.passthrough { counted, scale = 2 } },
+  weighed = safetensors { merge.linear { { counted, weight = 2 }, normalize = false } },
+}
+END
+vb counted.lua
+same positions_beside_weights_build 0 "$code"
+for this in doubled weighed; do
+    same "$this.positions_are_copied" " 05 00 00 00 00 00 00 00 00 00 00 40 00 00 80 40" \
+        "$(tail -c 16 outputs/$this/model.safetensors | od -An -tx1)"
+done
+
 # ---- layers -------------------------------------------------------------------------------------
 cat >stacks.lua <<'END'
 local one, two, bare = source "one", source "two", source "bare"

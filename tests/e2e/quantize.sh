@@ -328,6 +328,10 @@ refused list_for_a_folder_in_a_file "'src.gguf' is not a folder" src.gguf src.gg
 # the folder of a list is made by the build alone
 refused list_that_no_build_begins_with "the pattern 'a('" --tensor-type 'a(=q8_0' src.gguf \
     new/er/ Q6_K,Q4_K_M
+cp src.gguf nan.gguf
+lua5.4 "$root/tests/e2e/bytes.lua" put nan.gguf $(($(stat -c %s nan.gguf) - 2)) 007e
+refused a_source_with_nan "error: nan.gguf: blk." nan.gguf o.gguf Q4_K_M
+ok a_source_with_nan_is_placed grep -q 'NaN at row [0-9]*, column [0-9]*' "$scratch/err"
 same the_input_is_untouched "$(sha "$model")" "$(sha src.gguf)"
 "$VBUILD" quantize src.gguf out.gguf >out 2>err
 same one_line_says_what_is_wrong 1 "$(grep -c error err)"

@@ -125,7 +125,7 @@ rm -f "$blob"
 vb r.lua
 nothing_runs evicted_blob_of_a_standing_artifact
 same evicted_blob_reads_nothing 0 "$(of read_bytes)"
-blobs folder | xargs rm
+blobs folder | xargs rm -f
 vb r.lua
 nothing_runs evicted_intermediates
 rm outputs/L.gguf
@@ -143,7 +143,7 @@ same forced_build_gives_the_same_bytes "$first" "$(digest outputs)"
 same forced_build_runs_every_node "$nodes" "$(($(of run) + $(of cutoff) + $(of alias)))"
 tensor=blk.0.attn_q.weight
 rm outputs/L.gguf "$(blobs L.gguf $tensor)"
-blobs folder | xargs rm
+blobs folder | xargs rm -f
 vb plan r.lua
 planned=$(of run)
 vb r.lua --explain
@@ -319,6 +319,26 @@ for recipe in linear slerp; do
         vb $recipe.lua --mem $mem -D w=$w
         same "$recipe at $mem: then all is known" "0 0 0" "$(of run) $(of cutoff) $(of read_bytes)"
     done
+done
+
+# Two folders with equal names share a cache: neither makes the other's work look old.
+for name in one two; do
+    workspace "shared-$name"
+    mkdir models
+    cp -R "$root/tests/models/nano-qwen2" models/m
+    [ $name = one ] || cp "$root/tests/models/nano-llama-base/generation_config.json" models/m/
+    echo 'return { S = gguf { quantize { source "models/m", default = "q8_0" } } }' >r.lua
+done
+margin
+for name in one two; do
+    cd "$scratch/shared-$name" || exit 2
+    vb r.lua --cache "$scratch/shared-cache"
+done
+for name in one two one; do
+    cd "$scratch/shared-$name" || exit 2
+    vb r.lua --cache "$scratch/shared-cache" --no-snapshot
+    same "a shared cache knows folder $name" "0 0 0 0" \
+        "$code $(of run) $(of read_bytes) $(of written_bytes)"
 done
 
 finish

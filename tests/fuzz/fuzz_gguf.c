@@ -53,7 +53,7 @@ static void lay_out(const struct gguf_part *part, struct arena *arena)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static volatile uint64_t sink;
-    const struct filemap map = {data, size};
+    const struct filemap map = {.data = data, .size = size};
     struct arena *arena = arena_new();
     struct map names = {0};
     struct gguf_part part;

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct filemap map = {data, size};
+    const struct filemap map = {.data = data, .size = size};
     struct arena *arena = arena_new();
     struct file_tensor *tensor;
     struct err err = {0};

@@ -1,6 +1,6 @@
 """mergekit-yaml run on small models against the Lua twin of each configuration, mergekit as it is:
 none of these methods leaves anything to chance. (check_methods.py: every method; check_dropin.py:
-the files and the command line; check_merged.py: what they become runs.)
+the command line; check_refused.py: bad files; check_merged.py: what merges become runs.)
 
 Tolerances are those of tests/golden/merge (merge_compare.py): the share of equal bits over the
 case, then units in the last place or a part of the tensor's largest magnitude for every element

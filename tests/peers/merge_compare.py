@@ -2,6 +2,8 @@
 
 import torch
 
+import peers
+
 # Class -> least share of equal bits over the case, units in the last place, part of a tensor's
 # largest magnitude, largest share of elements beyond both.
 CLASSES = {
@@ -36,7 +38,8 @@ def kind(method, work, out):
         return "slerp", end
     if end not in HALVES:
         plain = method in ("linear", "task_arithmetic", "nearswap", "ram", "ramplus_tl")
-        return "float32" if plain else "sphere32" if sphere or method == "slerp" else "scaled32", end
+        turned = sphere or method == "slerp"
+        return "float32" if plain else "sphere32" if turned else "scaled32", end
     return "global" if work in HALVES and (sphere or masked) else "elementwise", end
 
 
@@ -104,3 +107,9 @@ def difference(want, got, kinds):
     counts = compare(want, got, kinds)
     wrong = [f"class {k}: {c}" for k, c in counts.items() if not c.passes(CLASSES[k])]
     return "; ".join(wrong) or None, counts
+
+
+def folders_differ(theirs, ours, method="linear"):
+    """What two folders of BF16 differ in beyond the class of METHOD, or None."""
+    want, got = peers.folder_tensors(theirs), peers.folder_tensors(ours)
+    return difference(want, got, lambda n: kind(method, torch.bfloat16, want[n].dtype))[0]

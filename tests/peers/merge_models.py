@@ -183,3 +183,18 @@ def make(place="checkpoints"):
             head = dict(tunes[2]) | {n: _noise(dice, s, 0.1).to(BF16) for n, s in _head.items()}
             out["qwen2-head"] = [write(f"{here}-head", family, head, tie_word_embeddings=False)]
     return out
+
+
+def misfits(tensors, place="checkpoints"):
+    """Those that do not fit llama's TENSORS: wider, more rows, fewer layers, mistral by name."""
+    family = FAMILIES["llama"]
+    wide = {n: torch.cat([t, t], dim=-1) for n, t in tensors.items()}
+    write(f"{place}/wide", family, wide, hidden_size=2 * HIDDEN)
+    rows = {n: torch.cat([t, t[:8]]) if t.shape[0] == VOCAB else t
+            for n, t in tensors.items()}
+    write(f"{place}/longer", family, rows, vocab_size=VOCAB + 8)
+    short = {n: t for n, t in tensors.items() if ".layers.3." not in n}
+    write(f"{place}/short", family, short, num_hidden_layers=3)
+    other = {n: (t.float() * 1.25).to(t.dtype) for n, t in tensors.items()}
+    write(f"{place}/mistral", family, other, model_type="mistral",
+          architectures=["MistralForCausalLM"])

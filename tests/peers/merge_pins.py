@@ -67,11 +67,10 @@ def _rescaled(tensor, mask, norm, eps=1e-7):
 
 
 def _patches(draw):
-    sort, argsort, topk = torch.sort, torch.argsort, torch.topk
+    sort, argsort = torch.sort, torch.argsort
     own_argsort, own_sparsify, rescaled = (torch.Tensor.argsort, sparsify.sparsify,
                                            sparsify.rescaled_masked_tensor)
     execute = task_adapter.ExecuteMergeMethodTask.execute
-    del topk
 
     def ranks(tensor, dim=-1, descending=False):
         draw.ranks = own_argsort(tensor, dim=dim, descending=descending, stable=True)

@@ -23,7 +23,7 @@ export VBUILD PEER_BIN="$peer_bin" PEER_SOURCE="$peer_source" PEER_VENV="$peer_v
 # No peer may reach for the net; sums of one thread are the same from run to run.
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 list=
-[ $# -gt 0 ] || set -- merge methods dropin merged yaml load llama convert quantize split words writer real
+[ $# -gt 0 ] || set -- merge methods dropin refused merged yaml load llama convert quantize split words writer real
 for name in "$@"; do
     list="$list|$peer_python tests/peers/check_$name.py"
 done

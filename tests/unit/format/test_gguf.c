@@ -64,7 +64,7 @@ static bool bytes_open(const void *bytes, size_t n, uint64_t *end, struct err *e
 {
     struct arena *arena = arena_new();
     unsigned char *copy = mem_grow(NULL, n ? n : 1);
-    const struct filemap map = {memcpy(copy, bytes, n), n};
+    const struct filemap map = {.data = memcpy(copy, bytes, n), .size = n};
     struct map names = {0};
     struct gguf_part part;
 
@@ -532,6 +532,51 @@ TEST(string_arrays_are_walked_in_place)
     buf_finish(&b);
 }
 
+/* Of a large file the header alone is mapped, however long that is; a value that only the whole
+ * file could hold is refused as ever. */
+TEST(large_files_are_mapped_by_their_header)
+{
+    enum { DATA = 24 << 20 };
+    static const uint64_t ne[] = {DATA / 4};
+    static const uint64_t texts[] = {1, 300000, 600000};
+    struct arena *arena = arena_new();
+
+    for (size_t i = 0; i < countof(texts); i++) {
+        struct buf b = {0};
+        struct checkpoint ckpt = {0};
+        struct err err = {0};
+
+        put_head(&b, 1, 2);
+        put_text(&b, "texts");
+        buf_u32(&b, GGUF_ARRAY);
+        buf_u32(&b, GGUF_STRING);
+        buf_u64(&b, texts[i]);
+        for (uint64_t k = 0; k < texts[i]; k++)
+            put_text(&b, "text");
+        put_text(&b, "last");
+        buf_u32(&b, GGUF_F64);
+        buf_u64(&b, 0);
+        put_record(&b, "w", 1, ne, 0, 0);
+        buf_fill(&b, 0, (32 - b.size % 32) % 32);
+        const size_t head = b.size;
+
+        buf_fill(&b, 0, DATA);
+        const char *path = write_file("large.gguf", b.data, b.size, arena);
+
+        CHECK_IN(format_gguf.open(&ckpt, path, arena, &err), "%s", err.text);
+        CHECK(ckpt.ntensor == 1 && ckpt.tensor[0].offset == head && ckpt.nkv == 2);
+        CHECK(ckpt.map[0].size == b.size && ckpt.map[0].head >= head - 32);
+        CHECK(ckpt.map[0].head < 4 * (head + (1 << 20)));
+        check_inside(&ckpt);
+        shut(&ckpt);
+        b.size--;
+        CHECK(!opens(write_file("large.gguf", b.data, b.size, arena), &err));
+        CHECK_IN(strstr(err.text, "is the download complete?"), "%s", err.text);
+        buf_finish(&b);
+    }
+    arena_free(arena);
+}
+
 /* --- split models ------------------------------------------------------------------------ */
 
 static void put_u16(struct buf *b, const char *key, uint16_t value)
@@ -645,6 +690,7 @@ TEST_MAIN(
     RUN(counts_cost_no_memory)
     RUN(values_are_read_by_type)
     RUN(string_arrays_are_walked_in_place)
+    RUN(large_files_are_mapped_by_their_header)
     RUN(a_shard_opens_the_set)
     RUN(split_keys_are_checked)
     RUN(sniff_looks_at_the_magic)

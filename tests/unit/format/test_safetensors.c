@@ -14,7 +14,7 @@ static size_t ngot;
 static bool read_bytes(const void *bytes, size_t n)
 {
     unsigned char *copy = malloc(n ? n : 1);
-    const struct filemap map = {copy, n};
+    const struct filemap map = {.data = copy, .size = n};
 
     memcpy(copy, bytes, n);
     err = (struct err){0};
@@ -267,6 +267,32 @@ TEST(tensors_are_listed_by_offset)
           got[2].t.dim[1] == 3 && got[2].file == 0);
 }
 
+/* False if more than the header took addresses, or if a long header were not read to its end. */
+TEST(large_files_are_mapped_by_their_header)
+{
+    static const size_t header[] = {200, 1 << 20, 3 << 20}, data = 8 << 20;
+    char *dir = scratch_dir(arena);
+
+    for (size_t i = 0; i < countof(header); i++) {
+        const char *path = PATH("%s/large.safetensors", dir);
+        struct buf b = {0};
+        struct filemap map;
+
+        buf_u64(&b, header[i]);
+        buf_text(&b, "{\"w\":" ENTRY("U8", "[8388608]", "[0,8388608]") "}");
+        buf_fill(&b, ' ', 8 + header[i] - b.size);
+        buf_fill(&b, 0, data);
+        put_file(path, b.data, b.size);
+        CHECK(safetensors_map(&map, path, &err));
+        CHECK(map.size == b.size && map.head >= 8 + header[i] && map.head <= header[i] + (1 << 20));
+        CHECK_IN(safetensors_read(path, &map, arena, &got, &ngot, &err), "%s", err.text);
+        CHECK(ngot == 1 && got[0].offset == 8 + header[i]);
+        filemap_close(&map);
+        buf_finish(&b);
+    }
+    CHECK(dir_remove(dir, &err));
+}
+
 /* False if a file cut anywhere were taken. */
 TEST(every_truncation_is_refused)
 {
@@ -442,6 +468,7 @@ static void all(void)
     RUN(unknown_fields_are_warned_of)
     RUN(names_are_1024_bytes_at_most)
     RUN(tensors_are_listed_by_offset)
+    RUN(large_files_are_mapped_by_their_header)
     RUN(every_truncation_is_refused)
     RUN(damaged_headers_are_survived)
     RUN(rewritten_files_are_the_official_writers)

@@ -67,7 +67,8 @@ TEST(select_orders_as_magnitudes_do)
 /* Doubles have their own code for the same. */
 TEST(select_orders_doubles)
 {
-    static const double x[] = {0.0, 5e-324, 1.0, 0x1.0000000000001p0, 1e308, INFINITY, NAN};
+    static const double x[] = {0.0,   5e-324,           1.0,        0x1.0000000000001p0,
+                               1e308, (double)INFINITY, (double)NAN};
     uint64_t m[countof(x)];
 
     select_magnitudes(m, x, sizeof(double), countof(x));
@@ -119,6 +120,37 @@ TEST(select_counts_digits)
     select_count_digits(count, m, sizeof(float), (struct select_digit){0, 15, m[5] >> 15}, MANY);
     CHECK(count[m[5] & 0x7fff] == (uint64_t)select_equals(m, sizeof(float), m[5], MANY));
     mem_free(count);
+}
+
+/* Where few magnitudes, or many, have the prefix, at any place of a run: a step that is passed over
+ * whole must hold none. */
+TEST(select_counts_only_what_has_the_prefix)
+{
+    static uint32_t m[MANY];
+    static uint64_t wide[MANY], here[256], there[256], want[256];
+    static const struct select_digit digits[] = {{0, 8, 0xabcdef}, {8, 8, 0xabcd}, {24, 8, 0},
+                                                 {24, 8, 1},       {23, 8, 1},     {23, 8, 0},
+                                                 {16, 8, 0}};
+
+    for (size_t d = 0; d < countof(digits); d++)
+        for (int n = 0; n < MANY; n += n < 70 ? 1 : 97) {
+            const uint32_t above = digits[d].shift + digits[d].bits;
+
+            memset(here, 0, sizeof(here));
+            memset(there, 0, sizeof(there));
+            memset(want, 0, sizeof(want));
+            for (int i = 0; i < n; i++) {
+                m[i] = (uint32_t)i * 2654435761u;
+                if (i % (n % 3 ? 37 : 2) == n % 31 && above < 32)
+                    m[i] = (uint32_t)digits[d].prefix << above | m[i] % (1u << above);
+                wide[i] = m[i];
+                want[m[i] >> digits[d].shift & 255] += (uint64_t)m[i] >> above == digits[d].prefix;
+            }
+            select_count_digits(here, m, sizeof(*m), digits[d], n);
+            select_count_digits(there, wide, sizeof(*wide), digits[d], n);
+            CHECK_IN(memcmp(here, want, sizeof(want)) == 0, "digit %d of %d", (int)d, n);
+            CHECK_IN(memcmp(there, want, sizeof(want)) == 0, "digit %d of %d", (int)d, n);
+        }
 }
 
 /* u(i) of element I, one at a time. */
@@ -192,5 +224,6 @@ TEST(chance_rises_with_ranks)
 
 TEST_MAIN(RUN(select_orders_as_magnitudes_do) RUN(select_orders_doubles)
               RUN(select_between_keeps_its_bounds) RUN(select_counts_digits)
-                  RUN(chance_draws_the_words_of_the_description)
-                      RUN(chance_does_not_know_where_a_run_begins) RUN(chance_rises_with_ranks))
+                  RUN(select_counts_only_what_has_the_prefix)
+                      RUN(chance_draws_the_words_of_the_description)
+                          RUN(chance_does_not_know_where_a_run_begins) RUN(chance_rises_with_ranks))

@@ -1,6 +1,7 @@
 /* test_steps.c - every step, work dtype and instruction set against the definition, a number at a
  * time, on random bits */
 #include "base/exact.h"
+#include "base/sum.h"
 #include "kernel/half.h"
 #include "kernel/steps.h"
 
@@ -381,6 +382,77 @@ TEST(keys_are_the_bits_of_the_work_dtype)
     }
 }
 
+static uint64_t rank_of(const struct steps *s, double x)
+{
+    const uint32_t bits = s->work == DTYPE_f64 ? 63 : s->work == DTYPE_f32 ? 31 : 15;
+    const uint64_t top = UINT64_C(1) << bits;
+
+    return !isnan(x) && signbit(x) ? top - 1 - key_of(s, x) : top + key_of(s, x);
+}
+
+/* False if ranks were not the keys with their sign, or were not ordered as numbers are. */
+TEST(ranks_order_as_numbers_do)
+{
+    static uint64_t wide[SLOTS];
+    const uint32_t *narrow = (const uint32_t *)(const void *)wide;
+
+    FOR_STEPS(s)
+    for (int n = 0; n <= 68; n++) {
+        const int64_t count = n < 68 ? n : MOST;
+        int bad = 0;
+
+        fill(s, a);
+        memset(wide, 0xa5, sizeof(wide));
+        s->ranks(wide, from(s, a, 1), count);
+        for (int64_t i = 0; i < MOST; i++) {
+            const uint64_t rank = s->size == 8 ? wide[i] : narrow[i];
+            const uint64_t none = s->size == 8 ? 0xa5a5a5a5a5a5a5a5u : 0xa5a5a5a5u;
+
+            bad += rank != (i < count ? rank_of(s, at(s, a, i + 1)) : none);
+            for (int64_t k = 0; k < i && i < min_i64(count, 100); k++)
+                bad += at(s, a, i + 1) < at(s, a, k + 1) &&
+                       rank >= (s->size == 8 ? wide[k] : narrow[k]);
+        }
+        CHECK_IN(!bad, "%s, %d numbers: %d wrong", dtype_name(s->work), (int)count, bad);
+    }
+}
+
+/* False if a comparison were not exact, were true of NaN, wrote beside its bytes, or if a count
+ * became another number. */
+TEST(truths_and_counts_are_bytes)
+{
+    static uint8_t far[SLOTS], up[SLOTS];
+
+    FOR_STEPS(s)
+    for (int n = 0; n <= 68; n++) {
+        const int64_t count = n < 68 ? n : MOST;
+        int bad = 0;
+
+        fill(s, a);
+        const double by = fabs(at(s, a, 1 + n / 2));
+
+        memset(far, 7, sizeof(far));
+        memset(up, 7, sizeof(up));
+        s->beyond(far + 1, from(s, a, 1), by, count);
+        s->reaches(up + 1, from(s, a, 1), -by, count);
+        for (int64_t i = 0; i < SLOTS; i++) {
+            const bool in = i >= 1 && i <= count;
+
+            bad += far[i] != (in ? fabs(at(s, a, i)) > by : 7);
+            bad += up[i] != (in ? at(s, a, i) >= -by : 7);
+            up[i] = (uint8_t)random_u32();
+        }
+        memset(y, 0x5a, sizeof(y));
+        memset(was, 0x5a, sizeof(was));
+        s->numbers(y, up + 1, count);
+        for (int64_t i = 0; i < count; i++)
+            bad += at(s, y, i) != (double)up[i + 1];
+        CHECK_IN(!bad && memcmp((uint8_t *)y + count * s->size, was,
+                                sizeof(y) - (size_t)count * s->size) == 0,
+                 "%s, %d numbers: %d wrong", dtype_name(s->work), (int)count, bad);
+    }
+}
+
 /* The sum of kernel/reduce.h of term(i), i below N. */
 static double lanes_of(const double *term, int64_t n)
 {
@@ -436,4 +508,5 @@ TEST(sums_run_in_eight_lanes)
 TEST_MAIN(RUN(every_step_is_its_definition_in_every_set)
               RUN(agreeing_weights_are_added_where_signs_agree)
                   RUN(rounding_is_that_of_the_coders_for_all_kinds_of_f32)
-                      RUN(keys_are_the_bits_of_the_work_dtype) RUN(sums_run_in_eight_lanes))
+                      RUN(keys_are_the_bits_of_the_work_dtype) RUN(ranks_order_as_numbers_do)
+                          RUN(truths_and_counts_are_bytes) RUN(sums_run_in_eight_lanes))
