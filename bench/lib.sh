@@ -48,7 +48,7 @@ once() {
 fresh() {
     rm -rf "$dir/out" "$dir/cache"
     mkdir "$dir/out"
-    head -c "${BACKED:-1000000000}" /dev/zero >"$dir/out/backed"
+    head -c "${BACKED:-2500000000}" /dev/zero >"$dir/out/backed"
     cat "$dir"/src/*/*.safetensors "$dir"/src/*.gguf >/dev/null 2>&1
     rm "$dir/out/backed"
 }

@@ -66,7 +66,7 @@ once peer.ladder bash -c ten
 row "ladder of ten" own.ladder peer.ladder
 awk -v all="$(stat -c %s m.gguf)" -F'"read_bytes":' '/"e":"end"/ { split($2, a, ",");
     printf "  read %.3f times the source\n", a[1] / all }' "$dir/ladder.json"
-BACKED=1000000000
+BACKED=2500000000
 # A change of one role's type, on the cache and the file of the build before.
 changed() {
     fresh
