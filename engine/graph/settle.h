@@ -62,8 +62,8 @@ void settling_fresh(struct settling *s, bool verify);
  * its stamps, nothing else is. */
 void settling_keep(struct settling *s, uint32_t a);
 /* Are the bytes of a node that gives such a tensor kept as a blob? Blocks are costly to make, and
- * small tensors cost nothing to keep; what a merge or a cast gives is made again as fast as a
- * blob is read, and lies in its artifact (qm 61). */
+ * small tensors cost nothing to keep. Any other tensor lies in its artifact; without that it is
+ * made again, which for most merges and casts costs little more than reading their inputs. */
 bool keeps_blob(const struct tensor *tensor);
 /* Does an earlier build of an artifact that uses node I know this tensor? (ruling 19) */
 bool settled_before(const struct settling *s, uint32_t i);
