@@ -30,11 +30,18 @@ function m.type(word, what, name)
   check.fail("%s: %s: unknown type '%s'%s", word, what, name, near)
 end
 
+--- Whether a type is one of blocks that nobody here codes, where only sizes are asked for: what
+-- such tensors would hold is told, and nothing is built.
+function m.is_told(name)
+  local kind, elements = m.kind(name)
+  return kind == "plain" and elements > 1 and engine.sizes_only()
+end
+
 --- Tensor T as type TO, through cast or quantize; T itself when it has that type.
 function m.to_type(t, to, kind)
   if engine.type(t.node) == to then return t end
   local node
-  if kind == "block" then
+  if kind == "block" or m.is_told(to) then
     node = engine.op("quantize", t.node, to, t.gguf)
   else
     node = engine.op("cast", t.node, to, t.name)

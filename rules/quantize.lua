@@ -82,7 +82,7 @@ local function make(data, t, to, what, allow, vector)
   end
   if not allow then check_requantize(data, t, to) end
   local kind, elements = maps.kind(to)
-  if kind == "block" then check_width(t, to, elements, what) end
+  if elements > 1 then check_width(t, to, elements, what) end
   maps.must_decode("quantize", t)
   if kind == "block" then return imatrix.quantize(t, to, vector) end
   return maps.to_type(t, to, kind)
@@ -224,7 +224,7 @@ local function check_targets(preset, list, chosen, im, vectors)
   for i, t in ipairs(list) do
     local to = chosen[i]
     if to ~= engine.type(t.node) then
-      if maps.kind(to) == "plain" then
+      if maps.kind(to) == "plain" and not maps.is_told(to) then
         check.fail("quantize: %s gives %s the type %s, which is not made in this release",
           preset.name, t.gguf, to)
       end

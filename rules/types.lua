@@ -28,7 +28,7 @@ function m.target(word, what, name)
     local more = found == "q8_k" and "; published files labelled so hold q8_0" or ""
     check.fail("%s: %s: '%s' is a type of activations, not of weights%s", word, what, found, more)
   end
-  if kind == "plain" or found == "f64" then
+  if (kind == "plain" and not maps.is_told(found)) or found == "f64" then
     check.fail("%s: %s: tensors cannot be made '%s' in this release", word, what, found)
   end
   return found

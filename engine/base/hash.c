@@ -3,6 +3,10 @@
 #include "base/arena.h"
 
 #include <xxhash.h>
+/* The library's own choice by CPU, where it is built with it: AVX2 hashes twice as fast. */
+#if (defined(__x86_64__) || defined(__i386__)) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#endif
 
 static struct digest canonical(XXH128_hash_t hash)
 {

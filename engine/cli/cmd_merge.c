@@ -80,7 +80,7 @@ static int print_recipe(struct merge_options *m, struct arena *arena)
 
     m->merge.name = m->out ? last_part(m->out, arena) : NULL;
     if (recipe_of_yaml(&text, m->yaml, &m->merge, &err))
-        say_bytes(text.data, text.size);
+        dropin_print(&text);
     else
         code = dropin_refuse(me, &err, false);
     buf_finish(&text);

@@ -198,7 +198,7 @@ static int run(const struct options *options, struct quantize *q)
 
     quantize_recipe(q, quantize_outputs(q, name), options->word, options->nword, &text);
     if (q->recipe)
-        say_bytes(text.data, text.size);
+        dropin_print(&text);
     else if (!check_input(q->in, &err))
         code = dropin_refuse(me, &err, false);
     else

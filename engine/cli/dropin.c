@@ -4,6 +4,8 @@
 #include "base/msg.h"
 #include "cli/cmd.h"
 #include "cli/session.h"
+#include "cli/text.h"
+#include "cli/workspace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -213,6 +215,19 @@ int dropin_build(const struct options *options, const struct dropin *dropin)
     const int code = build_of(options, dropin);
 
     return code == 0 || code >= 128 ? code : 1;
+}
+
+void dropin_print(const struct buf *text)
+{
+    struct arena *arena = arena_new();
+    const char *root = workspace_above(arena);
+
+    say_bytes(text->data, text->size);
+    if (root)
+        msg_note("its paths are those of this folder; as a recipe run here they would start at %s, "
+                 "which has a build.lua",
+                 root);
+    arena_free(arena);
 }
 
 int dropin_refuse(const char *name, const struct err *err, bool usage)

@@ -50,6 +50,8 @@ bool dropin_place(const struct dropin *dropin, struct recipe *recipe, struct err
 
 /* Build it; the exit code. */
 int dropin_build(const struct options *options, const struct dropin *dropin);
+/* Print TEXT, the recipe, for --recipe; and say where its paths would be another's. */
+void dropin_print(const struct buf *text);
 /* Say what is wrong and, after a wrong command line, how it is written; exit code 1. */
 int dropin_refuse(const char *name, const struct err *err, bool usage);
 

@@ -35,6 +35,14 @@ static char *find_root(const char *here, struct arena *arena)
     }
 }
 
+const char *workspace_above(struct arena *arena)
+{
+    char here[PATH_BYTES];
+    const char *root = getcwd(here, sizeof(here)) ? find_root(here, arena) : NULL;
+
+    return root && strcmp(root, here) != 0 ? root : NULL;
+}
+
 static bool ends_in(const char *text, const char *end)
 {
     const size_t n = strlen(text), m = strlen(end);

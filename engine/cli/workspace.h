@@ -21,6 +21,9 @@ bool workspace_open(struct workspace *out, const struct options *options, struct
                     struct err *err) MUST_USE;
 /* The user's own cache, for what is outside a workspace. */
 bool workspace_user_cache(const char **cache, struct arena *arena, struct err *err) MUST_USE;
+/* The folder above the working directory that is its workspace, or NULL when there is none or it is
+ * the working directory itself. */
+const char *workspace_above(struct arena *arena);
 /* Does -C, once, before anything else looks at a path. */
 bool workspace_enter(const char *dir, struct err *err) MUST_USE;
 

@@ -255,7 +255,7 @@ static void predict(struct settling *s)
         settle_deep(s, i);
         const bool blob = n->d_known && blob_have(s->store, n->d, tensor_bytes(&node->call.out));
 
-        if (n->d_known && (blob || !n->uses || !keeps_blob(&node->call.out)))
+        if (n->d_known && (blob || !n->uses || !keeps_blob(&node->call)))
             n->state = NODE_HIT;
         else
             n->state =

@@ -343,9 +343,10 @@ uint64_t extent_form(const struct extent *x)
     return (uint64_t)x->map.head << 2 | (uint64_t)x->map.kind;
 }
 
-bool keeps_blob(const struct tensor *tensor)
+bool keeps_blob(const struct op_call *call)
 {
-    return dtype_is_block(tensor->dtype) || tensor_bytes(tensor) <= SMALL_BYTES;
+    return tensor_bytes(&call->out) <= SMALL_BYTES ||
+           (call->op && call->op->dear && call->op->dear(call));
 }
 
 bool settled_before(const struct settling *s, uint32_t i)

@@ -61,10 +61,10 @@ void settling_fresh(struct settling *s, bool verify);
 /* s->fresh of artifact A as its files stand now: what was written since this boot is believed by
  * its stamps, nothing else is. */
 void settling_keep(struct settling *s, uint32_t a);
-/* Are the bytes of a node that gives such a tensor kept as a blob? Blocks are costly to make, and
- * small tensors cost nothing to keep. Any other tensor lies in its artifact; without that it is
- * made again, which for most merges and casts costs little more than reading their inputs. */
-bool keeps_blob(const struct tensor *tensor);
+/* Are the bytes that a node makes kept as a blob? What is dear is, and small tensors cost nothing
+ * to keep. Any other tensor lies in its artifact; without that it is made again, which for simple
+ * types, most merges and casts costs little more than reading their inputs. */
+bool keeps_blob(const struct op_call *call);
 /* Does an earlier build of an artifact that uses node I know this tensor? (ruling 19) */
 bool settled_before(const struct settling *s, uint32_t i);
 

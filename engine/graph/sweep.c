@@ -56,7 +56,7 @@ static bool begin_blob(const struct exec *x, struct member *m, struct err *err)
 {
     const struct tensor *t = &m->call->out;
 
-    if (!of(x, m)->uses || !keeps_blob(t))
+    if (!of(x, m)->uses || !keeps_blob(m->call))
         return true;
     const bool planes = dtype_is_float(t->dtype) && t->dtype != DTYPE_f64;
 

@@ -12,7 +12,7 @@
 #define KERNEL_FLOAT(name) extern const struct kernel kernel_##name;
 #define KERNEL_BLOCK(name) extern const struct kernel kernel_##name;
 #define KERNEL_PLAIN(name)
-#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) KERNEL_##kind(name)
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted, dear) KERNEL_##kind(name)
 #include "tensor/dtype.def"
 #undef DTYPE
 #undef KERNEL_FLOAT

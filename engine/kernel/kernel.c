@@ -9,7 +9,7 @@ static const struct kernel *const scalar[DTYPE_COUNT] = {
 #define KERNEL_FLOAT(name) [DTYPE_##name] = &kernel_##name,
 #define KERNEL_BLOCK(name) [DTYPE_##name] = &kernel_##name,
 #define KERNEL_PLAIN(name)
-#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) KERNEL_##kind(name)
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted, dear) KERNEL_##kind(name)
 #include "tensor/dtype.def"
 #undef DTYPE
 };

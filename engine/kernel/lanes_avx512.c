@@ -4,7 +4,8 @@
 
 #if CPU_X86
 const struct kernel *const kernels_avx512[DTYPE_COUNT] = {
-#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) KERNEL_ENTRY_##kind(name)
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted, dear)                      \
+    KERNEL_ENTRY_##kind(name)
 #include "tensor/dtype.def"
 #undef DTYPE
 };

@@ -48,21 +48,6 @@ BODY double squares_body(const float *a, int64_t n)
     return combine(lane);
 }
 
-BODY double products_body(const float *a, const float *b, int64_t n)
-{
-    f64x4 lane[2] = {{0}, {0}};
-    int64_t i = 0;
-
-    for (; i + LANES <= n; i += LANES) {
-        lane[0] += WIDEN(GET(a + i)) * WIDEN(GET(b + i));
-        lane[1] += WIDEN(GET(a + i + HALF)) * WIDEN(GET(b + i + HALF));
-    }
-#define TERM(k) ((double)a[k] * (double)b[k])
-    FINISH(lane, n, i, TERM);
-#undef TERM
-    return combine(lane);
-}
-
 BODY double units_body(const float *a, float na, const float *b, float nb, int64_t n)
 {
     f64x4 lane[2] = {{0}, {0}};
@@ -98,6 +83,5 @@ BODY double units_body(const float *a, float na, const float *b, float nb, int64
 #endif
 
 WIDE(squares, squares, (const float *a, int64_t n), (a, n))
-WIDE(products, products, (const float *a, const float *b, int64_t n), (a, b, n))
 WIDE(unit_products, units, (const float *a, float na, const float *b, float nb, int64_t n),
      (a, na, b, nb, n))

@@ -11,9 +11,8 @@
 
 enum { REDUCE_TILE = 65536 };
 
-/* N is at most REDUCE_TILE in each; products of two f32 are exact in f64. */
+/* N is at most REDUCE_TILE in each; the square of an f32 is exact in f64. */
 double reduce_squares(const float *a, int64_t n);
-double reduce_products(const float *a, const float *b, int64_t n);
 /* (a / na) * (b / nb), both divisions and the product rounded to f32 (specs/merge.md 2.2). */
 double reduce_unit_products(const float *a, float na, const float *b, float nb, int64_t n);
 

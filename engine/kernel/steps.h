@@ -58,13 +58,6 @@ struct steps {
     /* key[i] = an integer of `size` bytes that orders as d does, sign included (-0 below 0, NaN
      * above all): its keys' bits and one more, 2^bits + key or 2^bits - 1 - key. */
     void (*ranks)(void *key, const void *d, int64_t n);
-
-    /* Sums over at most 65,536 numbers in f64, eight lanes (kernel/reduce.h); products of two
-     * numbers are first rounded to W where the name says so. */
-    double (*sum)(const void *a, int64_t n);
-    double (*sum_abs)(const void *a, int64_t n);
-    double (*sum_squares)(const void *a, int64_t n);                 /* exact squares (norms) */
-    double (*sum_products)(const void *a, const void *b, int64_t n); /* of R(a * b) */
 };
 
 /* The steps of W, which is one of the four; chosen once for this CPU (kernel/cpu.h). */

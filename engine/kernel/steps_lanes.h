@@ -12,12 +12,6 @@
 
 #include <string.h>
 
-enum {
-    SUM_LANES = 8,             /* kernel/reduce.h */
-    SUM_PARTS = 8 / LANES_f64, /* vectors that hold them */
-    SUM_CHUNK = 512,           /* products made before they are summed: a multiple of SUM_LANES */
-};
-
 /* ---- loops ------------------------------------------------------------------------------------
  *
  * The steps of W, of the kind K. OF is an expression in u (of A), v (of B) and w. */
@@ -299,94 +293,12 @@ STEPS_RANKS(f32, f32, 0x80000000u)
 STEPS_RANKS(f64, f64, 0x8000000000000000u)
 #undef STEPS_RANKS
 
-/* ---- sums --------------------------------------------------------------------------------------
- *
- * SUM_PARTS vectors hold the lanes of kernel/reduce.h. */
-
-STEPS_LANE vec_f64 wide_f32(const void *a, int64_t at)
-{
-    half_vec x;
-
-    memcpy(&x, (const float *)a + at, sizeof(x));
-    return vec_wide(x);
-}
-
-STEPS_LANE vec_f64 wide_f64(const void *a, int64_t at)
-{
-    return vec_get_f64(a, at);
-}
-
-STEPS_LANE double sum_of_lanes(const vec_f64 *part)
-{
-    double l[SUM_LANES];
-
-    memcpy(l, part, sizeof(l));
-    return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
-}
-
-/* The terms of N numbers A, OF an expression in u, go to the lanes PART. All calls but the last
- * have N a multiple of SUM_LANES. */
-#define SUM_INTO(K, name, OF)                                                                      \
-    STEPS_LANE void name##_into_##K(vec_f64 *part, const void *a, int64_t n)                       \
-    {                                                                                              \
-        num_##K rest[SUM_LANES] = {0};                                                             \
-        int64_t at = 0;                                                                            \
-                                                                                                   \
-        for (; at + SUM_LANES <= n; at += SUM_LANES) {                                             \
-            STEPS_UNROLLED for (int p = 0; p < SUM_PARTS; p++)                                     \
-            {                                                                                      \
-                const vec_f64 u = wide_##K(a, at + p * LANES_f64);                                 \
-                                                                                                   \
-                part[p] += OF;                                                                     \
-            }                                                                                      \
-        }                                                                                          \
-        if (at == n)                                                                               \
-            return;                                                                                \
-        memcpy(rest, (const num_##K *)a + at, (size_t)(n - at) * sizeof(num_##K));                 \
-        STEPS_UNROLLED for (int p = 0; p < SUM_PARTS; p++)                                         \
-        {                                                                                          \
-            const vec_f64 u = wide_##K(rest, p * LANES_f64);                                       \
-                                                                                                   \
-            part[p] += OF;                                                                         \
-        }                                                                                          \
-    }                                                                                              \
-    static double name##_##K(const void *a, int64_t n)                                             \
-    {                                                                                              \
-        vec_f64 part[SUM_PARTS] = {{0}};                                                           \
-                                                                                                   \
-        name##_into_##K(part, a, n);                                                               \
-        return sum_of_lanes(part);                                                                 \
-    }
-SUM_INTO(f32, sum, u)
-SUM_INTO(f32, sum_abs, vec_abs_f64(u))
-SUM_INTO(f32, sum_squares, u *u)
-SUM_INTO(f64, sum, u)
-SUM_INTO(f64, sum_abs, vec_abs_f64(u))
-SUM_INTO(f64, sum_squares, u *u)
-#undef SUM_INTO
-
-#define STEPS_PRODUCTS(W, K)                                                                       \
-    static double sum_products_##W(const void *a, const void *b, int64_t n)                        \
-    {                                                                                              \
-        vec_f64 part[SUM_PARTS] = {{0}};                                                           \
-        num_##K y[SUM_CHUNK];                                                                      \
-                                                                                                   \
-        for (int64_t at = 0; at < n; at += SUM_CHUNK) {                                            \
-            const int64_t count = n - at < SUM_CHUNK ? n - at : SUM_CHUNK;                         \
-                                                                                                   \
-            mul_##W(y, (const num_##K *)a + at, (const num_##K *)b + at, count);                   \
-            sum_into_##K(part, y, count);                                                          \
-        }                                                                                          \
-        return sum_of_lanes(part);                                                                 \
-    }
-
 /* ---- the table ---------------------------------------------------------------------------------
  */
 
 #define STEPS_ALL(W, K)                                                                            \
     STEPS_ARITHMETIC(W, K)                                                                         \
-    STEPS_COMPARISONS(W, K)                                                                        \
-    STEPS_PRODUCTS(W, K)
+    STEPS_COMPARISONS(W, K)
 STEPS_ALL(bf16, f32)
 STEPS_ALL(f16, f32)
 STEPS_ALL(f32, f32)
@@ -399,9 +311,7 @@ STEPS_ALL(f64, f64)
         .plus = plus_##W, .from = from_##W, .recip = recip_##W, .abs = abs_##W,                    \
         .at_least = at_least_##W, .clamp = clamp_##W, .blend = blend_##W,                          \
         .scale_add = scale_add_##W, .agree = agree_##W, .mask = mask_##W, .keys = keys_##W,        \
-        .ranks = ranks_##W, .beyond = beyond_##K, .reaches = reaches_##K, .numbers = numbers_##K,  \
-        .sum = sum_##K, .sum_abs = sum_abs_##K, .sum_squares = sum_squares_##K,                    \
-        .sum_products = sum_products_##W                                                           \
+        .ranks = ranks_##W, .beyond = beyond_##K, .reaches = reaches_##K, .numbers = numbers_##K   \
     }
 #define STEPS_TABLE                                                                                \
     {                                                                                              \

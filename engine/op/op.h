@@ -106,6 +106,9 @@ struct op {
     /* After infer: true when argument I decides nothing here, given the others; the node is then
      * made without it, so that keys do not depend on it. Only for PARAM_F32S. NULL: never. */
     bool (*ignores)(const struct op_call *call, uint32_t i);
+    /* Does making the output cost far more than reading it? It is then kept in the cache besides
+     * its artifact. NULL: no. */
+    bool (*dear)(const struct op_call *call);
     /* NULL: OP_F32. */
     enum op_form (*form)(const struct op_call *call);
     /* Ranges of rows begin and end at multiples of this many elements (and of the blocks of

@@ -6,12 +6,13 @@
  *
  * shapes  x any whose columns are a multiple of the block; y as x
  *         imatrix: as many values as columns, for each matrix (expert) of x in turn
- * types   x float, or quantized (then decoded); y a block type
+ * types   x float, or quantized (then decoded); y a block type (one without a kernel has a shape
+ *         and a size, for who asks only for these: rules/maps.lua)
  * rounds  x to f32 (f64 alone is rounded); then as kernel/TYPE.c says
- * errors  SHAPE: the columns, the length of the imatrix; TYPE: y is no block type, x cannot be
- *         decoded; x holds NaN or Inf; a block's scale does not fit f16 (row and columns of the
- *         first)
- * source  specs/gguf-quant.md sections 3, and 4.5 for experts; bit-identical to llama-quantize
+ * errors  SHAPE: the columns, the length of the imatrix; TYPE: y is no block type or has no kernel,
+ *         x cannot be decoded; x holds NaN or Inf; a block's scale does not fit f16 (row and
+ * columns of the first) source  specs/gguf-quant.md sections 3, and 4.5 for experts; bit-identical
+ * to llama-quantize
  */
 #include "base/sum.h"
 #include "kernel/kernel.h"
@@ -60,7 +61,7 @@ static bool quantize_infer(struct op_call *call, struct err *err)
     const struct dtype_info *info = dtype_info(to);
     const int64_t cols = tensor_cols(&call->in[0]);
 
-    if (info->kind != DTYPE_KIND_BLOCK)
+    if (!dtype_is_block(to))
         return err_set(err, ERR_TYPE, "quantize cannot make %s%s", info->name,
                        info->kind == DTYPE_KIND_FLOAT ? "; use cast" : "");
     if (dtype_info(from)->kind == DTYPE_KIND_PLAIN)
@@ -74,6 +75,12 @@ static bool quantize_infer(struct op_call *call, struct err *err)
     call->out = call->in[0];
     call->out.dtype = to;
     return true;
+}
+
+/* With weights every type is searched for. */
+static bool quantize_dear(const struct op_call *call)
+{
+    return dtype_info(call->arg[TYPE].dtype)->dear || weights_of(call);
 }
 
 /* Whole rows where columns have weights: these go by column, and some types look at the whole row
@@ -116,6 +123,8 @@ static bool quantize_rows(const struct op_call *call, const void *state,
     (void)state;
     if (range->n == 0)
         return true;
+    if (info->kind != DTYPE_KIND_BLOCK)
+        return err_set(err, ERR_TYPE, "%s blocks are not made in this release", info->name);
     if (bad >= 0)
         return err_set(err, ERR_TYPE, "%s at %s: %s blocks hold finite values only",
                        isnan(x[bad]) ? "NaN" : "infinity", op_place(out, range->first + bad, place),
@@ -148,6 +157,7 @@ const struct op op_quantize = {
     .nparam = countof(quantize_params),
     .infer = quantize_infer,
     .ignores = quantize_ignores,
+    .dear = quantize_dear,
     .granule = quantize_granule,
     .rows = quantize_rows,
 };

@@ -7,8 +7,8 @@
 #include <strings.h>
 
 static const struct dtype_info infos[DTYPE_COUNT] = {
-#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted)                            \
-    [DTYPE_##name] = {#name, st, gguf, elements, bytes, DTYPE_KIND_##kind, version, weighted},
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted, dear)                      \
+    [DTYPE_##name] = {#name, st, gguf, elements, bytes, DTYPE_KIND_##kind, version, weighted, dear},
 #include "tensor/dtype.def"
 #undef DTYPE
 };

@@ -5,7 +5,7 @@
 #include "base/cc.h"
 
 enum dtype {
-#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted) DTYPE_##name,
+#define DTYPE(name, st, gguf, elements, bytes, kind, version, weighted, dear) DTYPE_##name,
 #include "tensor/dtype.def"
 #undef DTYPE
     DTYPE_COUNT
@@ -21,6 +21,7 @@ struct dtype_info {
     enum dtype_kind kind;
     uint32_t version;
     bool weighted; /* its encoding uses the column weights of an imatrix */
+    bool dear;     /* its encoding searches: it costs far more than reading what it makes */
 };
 
 const struct dtype_info *dtype_info(enum dtype dtype);

@@ -88,16 +88,21 @@ for offset in 0 4 5 6 9 17 25 30 39 47 48 49 55 56 60 100 -2 -1; do # every part
     [ ! -d cache/quarantine ] || echo "byte $offset: damage came back" >>"$scratch/verdict"
 done
 verdict a_flipped_byte_in_every_blob_is_found_and_mended
-n=0
+# A bit of a compressed plane may mean nothing: the bytes come out right, and nothing is said.
+n=0 flips=0 silent=0
 fresh
 for blob in cache/cas/*/*; do
     size=$(stat -c %s "$blob")
     n=$((n + 1))
-    [ $((n % 7)) -eq 0 ] || continue
+    [ $((n % 2)) -eq 0 ] || continue
     chmod u+w "$blob"
     lua5.4 "$bytes" flip "$blob" $((size * n / (count + 1))) 0x01
-    again "byte $((size * n / (count + 1))) of $blob" "${blob##*/} is damaged"
+    again "byte $((size * n / (count + 1))) of $blob"
+    flips=$((flips + 1))
+    grep -q "${blob##*/} is damaged" "$scratch/err" || silent=$((silent + 1))
 done
+[ "$((silent * 8))" -le "$flips" ] ||
+    echo "$silent of $flips flipped bits are not found" >>"$scratch/verdict"
 verdict one_flipped_bit_is_found_wherever_it_is
 for what in "deleted:rm -f" "empty:truncate -s 0" "cut:truncate -s -1" "longer:truncate -s +8" \
     "cut in its header:truncate -s 20"; do

@@ -224,11 +224,19 @@ local function has_layer_arrays(entry)
   return counts[layers] ~= nil
 end
 
+-- Print a dry run of the drop-in: its command line and the types that llama-quantize tells.
+local function tell_dry(n, ftype, run)
+  if run.rc ~= 0 then return end
+  local types = run.types:gsub(".", function(letter) return index.types[letter]:lower() .. " " end)
+  local line = table.concat(run.args, " ") .. (" ../%d.gguf %s"):format(n, ftype)
+  print(table.concat({ "dry", n, line, types }, "\t"))
+end
+
 local recipe = { "local out = {}" }
 
 -- Print a run and put it into the recipe INTO; PREFIX: of its kind of line.
 local function tell(into, prefix, n, name, ftype, run)
-  if run.dry then return end
+  if run.dry then return tell_dry(n, ftype, run) end
   local said = words(ftype, run.args)
   local tab = "\t"
   if run.rc == 0 then

@@ -453,60 +453,8 @@ TEST(truths_and_counts_are_bytes)
     }
 }
 
-/* The sum of kernel/reduce.h of term(i), i below N. */
-static double lanes_of(const double *term, int64_t n)
-{
-    double l[8] = {0};
-
-    for (int64_t i = 0; i < n; i++)
-        l[i % 8] += term[i];
-    return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
-}
-
-static bool same_sum(double got, double want)
-{
-    return isnan(want) ? isnan(got) : f64_bits(got) == f64_bits(want);
-}
-
-static void check_sums(const struct steps *s, int64_t n)
-{
-    static double term[4][SLOTS];
-    const void *u = from(s, a, 1), *v = from(s, b, 2);
-
-    for (int64_t i = 0; i < n; i++) {
-        const double x = at(s, u, i), z = at(s, v, i);
-
-        term[0][i] = x;
-        term[1][i] = fabs(x);
-        term[2][i] = x * x;
-        term[3][i] = once(s, '*', x, z);
-    }
-    CHECK_IN(same_sum(s->sum(u, n), lanes_of(term[0], n)), "%s %d", dtype_name(s->work), (int)n);
-    CHECK_IN(same_sum(s->sum_abs(u, n), lanes_of(term[1], n)), "%s %d", dtype_name(s->work),
-             (int)n);
-    CHECK_IN(same_sum(s->sum_squares(u, n), lanes_of(term[2], n)), "%s %d", dtype_name(s->work),
-             (int)n);
-    CHECK_IN(same_sum(s->sum_products(u, v, n), lanes_of(term[3], n)), "%s %d", dtype_name(s->work),
-             (int)n);
-}
-
-/* False if a sum were taken in another order than eight lanes, or rounded on the way. */
-TEST(sums_run_in_eight_lanes)
-{
-    FOR_STEPS(s)
-    for (int n = 0; n <= 70; n++) {
-        for (int i = 0; i < SLOTS; i++) { /* finite: else nearly every sum is NaN */
-            set(s, a, i, rounded(s, ((double)random_u32() - 0x1p31) * 0x1p-34));
-            set(s, b, i, rounded(s, ((double)random_u32() - 0x1p31) * 0x1p-30));
-        }
-        check_sums(s, n < 68 ? n : MOST - n);
-        set(s, a, 1 + (int)(random_u32() % (uint32_t)(n + 1)), any(s));
-        check_sums(s, n);
-    }
-}
-
 TEST_MAIN(RUN(every_step_is_its_definition_in_every_set)
               RUN(agreeing_weights_are_added_where_signs_agree)
                   RUN(rounding_is_that_of_the_coders_for_all_kinds_of_f32)
                       RUN(keys_are_the_bits_of_the_work_dtype) RUN(ranks_order_as_numbers_do)
-                          RUN(truths_and_counts_are_bytes) RUN(sums_run_in_eight_lanes))
+                          RUN(truths_and_counts_are_bytes))
