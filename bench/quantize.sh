@@ -1,8 +1,9 @@
 #!/bin/bash
-# quantize.sh [TYPE...] - vbuild quantize against llama-quantize: the same command line, 2 threads
+# quantize.sh [WHAT...] - vbuild quantize against llama-quantize: the same command line, 2 threads
 #
-# A BF16 GGUF of 0.9 GB. Pure types, with an importance matrix where the type uses one, then F16,
-# BF16 and COPY against cp, the ladder of ten against ten runs, and what a change costs.
+# A BF16 GGUF of 0.9 GB. WHAT, by default all: a type, made of every matrix, or TYPE+im, with an
+# importance matrix; `copies`, F16, BF16 and COPY against cp; `ladders`, ten types at once against
+# ten runs; `changes`, what another type of one role costs.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 . bench/lib.sh
@@ -33,40 +34,34 @@ compare() { # NAME TYPE OPTION...
     for isa in $isas; do row "$name $isa" "$isa.$name" "peer.$name"; done
 }
 
-heading "type, instruction set"
-all="Q2_K Q3_K_S Q4_K_S Q5_K_S Q6_K IQ4_NL IQ4_XS Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 TQ1_0 TQ2_0 Q1_0 Q2_0"
-for type in ${*:-$all}; do
-    compare "$type" "$type" --pure
-done
-[ $# -eq 0 ] || exit 0
-for type in Q2_K Q3_K_S Q4_K_S Q5_K_S Q6_K IQ4_XS; do
-    compare "$type+im" "$type" --pure --imatrix m.imatrix
-done
-
-echo
-heading "copies, against cp"
-for type in F16 BF16 COPY; do
-    for _ in $(seq "$runs"); do
-        once "cp.$type" cp --reflink=never m.gguf "$dir/out/p.gguf"
-        ours "own.$type" avx512 "$type"
+copies() {
+    heading "copies, against cp"
+    for type in F16 BF16 COPY; do
+        for _ in $(seq "$runs"); do
+            once "cp.$type" cp --reflink=never m.gguf "$dir/out/p.gguf"
+            ours "own.$type" avx512 "$type"
+        done
+        row "$type" "own.$type" "cp.$type"
     done
-    row "$type" "own.$type" "cp.$type"
-done
+}
 
-echo
-heading "ladders and changes"
 ladder=Q2_K,Q3_K_M,Q4_0,Q4_K_S,Q4_K_M,Q5_K_S,Q5_K_M,Q6_K,Q8_0,IQ4_XS
 ten() { for t in ${ladder//,/ }; do "$peer" m.gguf "$dir/out/p-$t.gguf" "$t" 2 || return 1; done; }
 export -f ten
 export peer dir ladder
-BACKED=3500000000
-once own.ladder "$vbuild" -q -j 2 --cache "$dir/cache" --json="$dir/ladder.json" \
-    quantize m.gguf "$dir/out/" "$ladder"
-once peer.ladder bash -c ten
-row "ladder of ten" own.ladder peer.ladder
-awk -v all="$(stat -c %s m.gguf)" -F'"read_bytes":' '/"e":"end"/ { split($2, a, ",");
-    printf "  read %.3f times the source\n", a[1] / all }' "$dir/ladder.json"
-BACKED=2500000000
+
+ladders() {
+    heading "ladder"
+    BACKED=3500000000
+    once own.ladder "$vbuild" -q -j 2 --cache "$dir/cache" --json="$dir/ladder.json" \
+        quantize m.gguf "$dir/out/" "$ladder"
+    once peer.ladder bash -c ten
+    row "ladder of ten" own.ladder peer.ladder
+    awk -v all="$(stat -c %s m.gguf)" -F'"read_bytes":' '/"e":"end"/ { split($2, a, ",");
+        printf "  read %.3f times the source\n", a[1] / all }' "$dir/ladder.json"
+    BACKED=2500000000
+}
+
 # A change of one role's type, on the cache and the file of the build before.
 changed() {
     fresh
@@ -75,18 +70,32 @@ changed() {
         --tensor-type attn_v=q8_0 m.gguf "$dir/out/o.gguf" Q4_K_M 2 || exit 1
     awk '{ print $1, $2 + $3, $4 / 1024 }' "$dir/time" >>"$dir/figures.own.change"
 }
-for _ in $(seq "$runs"); do
-    theirs peer.change Q4_K_M --tensor-type attn_v=q8_0
-    changed
-done
-row "Q4_K_M, another attn_v" own.change peer.change
-# From start to the first byte of the output: strace's clock when the temporary gets its header.
-if command -v strace >/dev/null; then
+
+changes() {
+    heading "changes"
+    for _ in $(seq "$runs"); do
+        theirs peer.change Q4_K_M --tensor-type attn_v=q8_0
+        changed
+    done
+    row "Q4_K_M, another attn_v" own.change peer.change
+    command -v strace >/dev/null || return 0
+    # From start to the first byte of the output: strace's clock when its temporary gets its header.
     fresh
     strace -f -r -e trace=execve,pwrite64 -o "$dir/trace" "$vbuild" -q -j 2 --cache "$dir/cache" \
         quantize m.gguf "$dir/out/o.gguf" Q4_K_M 2 >/dev/null
-    awk '{ t += $2 } /pwrite64/ {
+    awk '{ t += $2 } /"GGUF/ {
         printf "  %.0f ms from start to the first write (traced)\n", 1000 * t
         exit
     }' "$dir/trace"
-fi
+}
+
+plain="Q2_K Q3_K_S Q4_K_S Q5_K_S Q6_K IQ4_NL IQ4_XS Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 TQ1_0 TQ2_0 Q1_0 Q2_0"
+weighted="Q2_K+im Q3_K_S+im Q4_K_S+im Q5_K_S+im Q6_K+im IQ4_XS+im"
+for what in ${*:-types $plain $weighted copies ladders changes}; do
+    case $what in
+    types) heading "type, instruction set" ;;
+    copies | ladders | changes) $what ;;
+    *+im) compare "$what" "${what%+im}" --pure --imatrix m.imatrix ;;
+    *) compare "$what" "$what" --pure ;;
+    esac
+done

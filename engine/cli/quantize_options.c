@@ -424,7 +424,8 @@ void quantize_help(struct buf *out)
     quantize_types_help(out);
     buf_text(
         out,
-        "\nThe output is written beside and renamed; a folder that is missing is an error, but\n"
+        "\nIQ1, IQ2 and IQ3 are not made yet; --dry-run tells what they would give.\n"
+        "The output is written beside and renamed; a folder that is missing is an error, but\n"
         "for that of a list of types. Where llama-quantize is wrong, this is not: alignment is\n"
         "kept, lists of one value a layer follow --prune-layers. No manifest is written.\n"
         "Past work is kept in ./cache where that is vbuild's or there is a build.lua, else in\n"

@@ -1,4 +1,4 @@
-/* What an op keeps from pass to pass: in the pool, else in a file of the cache. */
+/* What an op keeps from pass to pass: in the pool, else in a file of the cache, or not at all. */
 #include "base/sum.h"
 #include "graph/cluster.h"
 
@@ -13,13 +13,15 @@ bool keep_begin(struct exec *x, const struct cluster *c, struct member *m, struc
 {
     uint64_t size;
 
-    if (m->keep || each(m) == 0)
+    const bool spare = m->call->op->keep_spare;
+
+    if (m->keep || each(m) == 0 || (spare && m->pass > 0)) /* too late for what pass 0 makes */
         return true;
     if (!sum_mul(each(m), (uint64_t)c->elements, &size) || size > PTRDIFF_MAX)
         return err_set(err, ERR_LIMIT, "%s cannot keep %zu bytes for each of its elements",
                        m->call->op->name, each(m));
     m->keep = pool_take(x->pool, size);
-    if (m->keep)
+    if (m->keep || spare)
         return true;
     m->keep_file = size ? size : 1;
     return store_scratch(x->s->store, m->keep_file, &m->keep, err) || cache_failed(err);

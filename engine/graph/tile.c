@@ -151,6 +151,13 @@ static size_t strip_bytes(const struct cluster *c, const struct tile *t)
     return most;
 }
 
+/* Do M's bytes lie where they are held, or are to be? A tile that makes rows of its neighbour, too,
+ * holds a copy of its own alone. */
+static bool in_place(const struct tile *t, const struct member *m, const struct slot *slot)
+{
+    return m->held && (!m->hold || (slot->lo == t->lo && slot->hi == t->hi));
+}
+
 static bool reserve(const struct cluster *c, struct tile *t, struct err *err)
 {
     const size_t scratch = scratch_bytes(c), strip = strip_bytes(c, t);
@@ -160,7 +167,7 @@ static bool reserve(const struct cluster *c, struct tile *t, struct err *err)
         const struct slot *slot = &t->slot[i];
         const uint64_t n = (uint64_t)(slot->hi - slot->lo);
 
-        size += c->member[i].held && !c->member[i].hold
+        size += in_place(t, &c->member[i], slot)
                     ? 0
                     : padded(tensor_span(&c->member[i].call->out, (int64_t)n));
         if (slot->f32_users + slot->f64_users > 1)
@@ -282,17 +289,15 @@ static bool make(struct exec *x, const struct cluster *c, struct tile *t, uint32
     struct slot *slot = &t->slot[i];
     const struct tensor *out = &m->call->out;
     const int64_t n = slot->hi - slot->lo;
+    const bool placed = in_place(t, m, slot);
 
-    if (m->held && !m->hold) {
-        slot->raw = (unsigned char *)m->held + tensor_span(out, slot->lo);
-    } else {
-        slot->raw = take(t, tensor_span(out, n));
-        if (!fill(x, c, t, i, err))
-            return false;
-        if (m->hold)
-            memcpy((unsigned char *)m->held + tensor_span(out, t->lo), at(m, slot, t->lo),
-                   tensor_span(out, t->hi - t->lo));
-    }
+    slot->raw = placed ? (unsigned char *)m->held + tensor_span(out, slot->lo)
+                       : take(t, tensor_span(out, n));
+    if ((!m->held || m->hold) && !fill(x, c, t, i, err))
+        return false;
+    if (m->hold && !placed)
+        memcpy((unsigned char *)m->held + tensor_span(out, t->lo), at(m, slot, t->lo),
+               tensor_span(out, t->hi - t->lo));
     if (slot->f32_users && slot->f32_users + slot->f64_users > 1) {
         slot->f32 = take(t, 4 * (uint64_t)n);
         decode(out->dtype, OP_F32, slot->raw, slot->f32, n);

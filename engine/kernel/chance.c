@@ -24,16 +24,39 @@ static void draw(uint32_t u[BATCH], uint64_t key, uint64_t block)
             u[4 * l + w] = word[w][l] >> 8;
 }
 
-/* The same as bytes: 1 where below LIMIT. Four bytes are made as one number, lowest first. */
-static void draw_below(uint8_t mask[BATCH], uint64_t key, uint64_t block, uint32_t limit)
-{
-    uint32_t word[4][PHILOX_LANES], four[PHILOX_LANES];
+#define BODY static inline __attribute__((always_inline))
 
-    philox_lanes(key, block, word);
+/* Bytes: 1 where below LIMIT. Four are made as one number, lowest first. */
+BODY void below_body(uint8_t mask[BATCH], uint32_t (*word)[PHILOX_LANES], uint32_t limit)
+{
+    uint32_t four[PHILOX_LANES];
+
     for (int l = 0; l < PHILOX_LANES; l++)
         four[l] = ((word[0][l] >> 8) - limit) >> 31 | ((word[1][l] >> 8) - limit) >> 31 << 8 |
                   ((word[2][l] >> 8) - limit) >> 31 << 16 | ((word[3][l] >> 8) - limit) >> 31 << 24;
     memcpy(mask, four, sizeof(four));
+}
+
+#if CPU_X86
+__attribute__((target("avx2"))) static void
+below_avx2(uint8_t mask[BATCH], uint32_t (*word)[PHILOX_LANES], uint32_t limit)
+{
+    below_body(mask, word, limit);
+}
+#endif
+
+static void draw_below(uint8_t mask[BATCH], uint64_t key, uint64_t block, uint32_t limit)
+{
+    uint32_t word[4][PHILOX_LANES];
+
+    philox_lanes(key, block, word);
+#if CPU_X86
+    if (cpu_has_avx2()) {
+        below_avx2(mask, word, limit);
+        return;
+    }
+#endif
+    below_body(mask, word, limit);
 }
 
 /* ceil(p * 2^24), at most 2^24; NaN keeps nothing. */
@@ -88,8 +111,6 @@ void chance_mask_each(uint8_t *mask, uint64_t key, uint64_t first, int64_t n, co
         at += count;
     }
 }
-
-#define BODY static inline __attribute__((always_inline))
 
 enum { STEP = 32 };
 

@@ -52,7 +52,7 @@ STEPS_LANE vec_f64 lane_poly(vec_f64 z, const double *c, int n)
 {
     vec_f64 y = c[n - 1] - (vec_f64){0};
 
-    STEPS_UNROLLED for (int i = n - 1; i-- > 0;) y = c[i] + z * y;
+    UNROLLED for (int i = n - 1; i-- > 0;) y = c[i] + z * y;
     return y;
 }
 
@@ -176,7 +176,7 @@ STEPS_LANE bool all_true(truth_f64 that)
     int64_t lane[LANES_f64], all = -1;
 
     memcpy(lane, &that, sizeof(lane));
-    STEPS_UNROLLED for (int l = 0; l < LANES_f64; l++) all &= lane[l];
+    UNROLLED for (int l = 0; l < LANES_f64; l++) all &= lane[l];
     return all != 0;
 }
 

@@ -14,11 +14,6 @@
 #if defined(__AVX2__)
 #include <immintrin.h>
 
-#if defined(__clang__)
-#define UNROLLED _Pragma("clang loop unroll(full)")
-#else
-#define UNROLLED _Pragma("GCC unroll 16")
-#endif
 #define LANE static inline __attribute__((always_inline))
 
 #if defined(__AVX512F__)

@@ -43,35 +43,51 @@ static void lanes_scalar(uint64_t key, uint64_t first, uint32_t out[4][PHILOX_LA
 }
 
 #if CPU_X86
-/* Four blocks in four 64-bit lanes. A multiplication reads the lower halves alone, so what the
- * upper ones hold does not matter until the end. */
-__attribute__((target("avx2"))) static void four_avx2(uint64_t key, uint64_t first,
-                                                      uint32_t out[4][PHILOX_LANES], int lane)
+/* Blocks in 64-bit lanes, four to a vector. A multiplication reads the lower halves alone, so what
+ * the upper ones hold does not matter until the end. All vectors go side by side, unrolled: a round
+ * waits for its multiplication, and the others fill the time. */
+enum { ROUNDS = 10, VECTORS = PHILOX_LANES / 4 };
+
+__attribute__((target("avx2"))) static void lanes_avx2(uint64_t key, uint64_t first,
+                                                       uint32_t out[4][PHILOX_LANES])
 {
     const __m256i m0 = _mm256_set1_epi64x(0xD2511F53), m1 = _mm256_set1_epi64x(0xCD9E8D57);
-    const __m256i index =
-        _mm256_add_epi64(_mm256_set1_epi64x((int64_t)first), _mm256_setr_epi64x(0, 1, 2, 3));
     const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
-    __m256i c[4] = {index, _mm256_srli_epi64(index, 32), _mm256_setzero_si256(),
-                    _mm256_setzero_si256()};
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    __m256i c[VECTORS][4];
 
-    for (int round = 0; round < 10; round++) {
-        const __m256i p0 = _mm256_mul_epu32(c[0], m0), p1 = _mm256_mul_epu32(c[2], m1);
+    UNROLLED for (int v = 0; v < VECTORS; v++)
+    {
+        c[v][0] = _mm256_add_epi64(_mm256_set1_epi64x((int64_t)first + 4 * v),
+                                   _mm256_setr_epi64x(0, 1, 2, 3));
+        c[v][1] = _mm256_srli_epi64(c[v][0], 32);
+        c[v][2] = c[v][3] = _mm256_setzero_si256();
+    }
+    UNROLLED for (int round = 0; round < ROUNDS; round++)
+    {
+        const __m256i key0 = _mm256_set1_epi64x(k0), key1 = _mm256_set1_epi64x(k1);
 
-        c[0] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c[1]),
-                                _mm256_set1_epi64x(k0));
-        c[1] = p1;
-        c[2] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c[3]),
-                                _mm256_set1_epi64x(k1));
-        c[3] = p0;
+        UNROLLED for (int v = 0; v < VECTORS; v++)
+        {
+            const __m256i p0 = _mm256_mul_epu32(c[v][0], m0), p1 = _mm256_mul_epu32(c[v][2], m1);
+            const __m256i h0 = _mm256_srli_epi64(p0, 32), h1 = _mm256_srli_epi64(p1, 32);
+
+            c[v][0] = _mm256_xor_si256(h1, _mm256_xor_si256(c[v][1], key0));
+            c[v][1] = p1;
+            c[v][2] = _mm256_xor_si256(h0, _mm256_xor_si256(c[v][3], key1));
+            c[v][3] = p0;
+        }
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    for (int w = 0; w < 4; w++) {
-        const __m256i packed = _mm256_permutevar8x32_epi32(c[w], even);
+    UNROLLED for (int v = 0; v < VECTORS; v++)
+    {
+        UNROLLED for (int w = 0; w < 4; w++)
+        {
+            const __m256i packed = _mm256_permutevar8x32_epi32(c[v][w], even);
 
-        _mm_storeu_si128((__m128i *)(void *)&out[w][lane], _mm256_castsi256_si128(packed));
+            _mm_storeu_si128((__m128i *)(void *)&out[w][4 * v], _mm256_castsi256_si128(packed));
+        }
     }
 }
 
@@ -107,13 +123,6 @@ __attribute__((target("avx512f"))) static void lanes_avx512(uint64_t key, uint64
 {
     for (int lane = 0; lane < PHILOX_LANES; lane += 8)
         eight_avx512(key, first + (uint64_t)lane, out, lane);
-}
-
-__attribute__((target("avx2"))) static void lanes_avx2(uint64_t key, uint64_t first,
-                                                       uint32_t out[4][PHILOX_LANES])
-{
-    for (int lane = 0; lane < PHILOX_LANES; lane += 4)
-        four_avx2(key, first + (uint64_t)lane, out, lane);
 }
 #endif
 

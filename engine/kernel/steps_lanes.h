@@ -246,7 +246,7 @@ STEPS_LANE bits_f32 key_f16(vec_f32 x)
                 half_bits part[2];                                                                 \
                                                                                                    \
                 memcpy(part, &k, sizeof(k));                                                       \
-                STEPS_UNROLLED for (int h = 0; h < 2; h++)                                         \
+                UNROLLED for (int h = 0; h < 2; h++)                                               \
                 {                                                                                  \
                     const bits_f64 wide = bits_wide(part[h]);                                      \
                                                                                                    \

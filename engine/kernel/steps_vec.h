@@ -23,11 +23,6 @@
 #else
 #define STEPS_BYTES 16
 #endif
-#if defined(__clang__)
-#define STEPS_UNROLLED _Pragma("clang loop unroll(full)")
-#else
-#define STEPS_UNROLLED _Pragma("GCC unroll 8")
-#endif
 #define STEPS_LANE static inline __attribute__((always_inline, unused))
 
 enum {

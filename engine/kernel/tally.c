@@ -7,6 +7,7 @@
 #include "base/exact.h"
 #include "kernel/cpu.h"
 
+#include <math.h>
 #include <string.h>
 
 #define BODY static inline __attribute__((always_inline))
@@ -15,6 +16,9 @@ enum { HALF = TALLY_LANES / 2 };
 
 typedef float four_f32 __attribute__((vector_size(16)));
 typedef double four_f64 __attribute__((vector_size(32)));
+typedef uint64_t four_u64 __attribute__((vector_size(32)));
+
+static const uint64_t sign = (uint64_t)1 << 63;
 
 /* Four terms from AT on, as f64. Vectors go by address: what passes them differs by CPU. */
 BODY void load_f32(four_f64 *to, const void *from, int64_t at)
@@ -87,6 +91,12 @@ BODY double rest_add(double x, double y)
     return x;
 }
 
+BODY double rest_magnitudes(double x, double y)
+{
+    (void)y;
+    return fabs(x);
+}
+
 BODY double rest_squares(double x, double y)
 {
     (void)y;
@@ -127,6 +137,7 @@ BODY double rest_products(double x, double y)
     body(name, f32, TERM) body(name, f64, TERM) WIDE(name, f32) WIDE(name, f64)
 
 BOTH(LANES_BODY, add, x)
+BOTH(LANES_BODY, magnitudes, ((four_f64)((four_u64)x & ~sign)))
 BOTH(LANES_BODY, squares, x *x)
 BOTH(LANES_BODY, products, x *y)
 BOTH(COLUMNS_BODY, columns, x)
@@ -135,6 +146,11 @@ BOTH(COLUMNS_BODY, column_squares, x *x)
 void tally_add(struct tally *t, const void *a, uint32_t size, int64_t n)
 {
     (size == 8 ? add_f64 : add_f32)(t->lane, a, a, n);
+}
+
+void tally_magnitudes(struct tally *t, const void *a, uint32_t size, int64_t n)
+{
+    (size == 8 ? magnitudes_f64 : magnitudes_f32)(t->lane, a, a, n);
 }
 
 void tally_squares(struct tally *t, const void *a, uint32_t size, int64_t n)

@@ -19,6 +19,8 @@ struct tally {
 };
 
 void tally_add(struct tally *t, const void *a, uint32_t size, int64_t n);
+/* Without their signs. */
+void tally_magnitudes(struct tally *t, const void *a, uint32_t size, int64_t n);
 /* Squares, and products of A and B: exact of floats, rounded to f64 of doubles. */
 void tally_squares(struct tally *t, const void *a, uint32_t size, int64_t n);
 void tally_products(struct tally *t, const void *a, const void *b, uint32_t size, int64_t n);

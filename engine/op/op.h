@@ -86,7 +86,7 @@ struct op_range {
     const void *const *in; /* nin pointers to the range's first element, in op_form */
     void *out;             /* rows only: the range in the output's dtype */
     void *scratch;         /* op->scratch_bytes of the worker, whatever they hold */
-    void *keep;            /* op->keep_bytes for each element of the tensor, from its first on */
+    void *keep; /* op->keep_bytes for each element of the tensor, from its first on; or NULL */
 };
 
 enum op_more { OP_DONE, OP_AGAIN, OP_FAILED };
@@ -148,6 +148,9 @@ struct op {
      * nothing is not repeated over what it left: the op begins again at pass 0, with a new state.
      * NULL: 0. */
     size_t (*keep_bytes)(const struct op_call *call);
+    /* What it keeps only spares it work: range->keep is NULL, in all passes and rows, where memory
+     * has no room. */
+    bool keep_spare;
 
     /* Compute a range. A failure names row and column of the first offender in the range. */
     bool (*rows)(const struct op_call *call, const void *state, const struct op_range *range,

@@ -61,5 +61,7 @@ const struct op op_merge_dare_ties = {
     .reduce = sparsify_reduce,
     .combine = sparsify_combine,
     .scratch_bytes = task_scratch,
+    .keep_bytes = sparsify_keep,
+    .keep_spare = true,
     .rows = dare_ties_rows,
 };

@@ -70,5 +70,7 @@ const struct op op_merge_della_linear = {
     .reduce = sparsify_reduce,
     .combine = sparsify_combine,
     .scratch_bytes = task_scratch,
+    .keep_bytes = sparsify_keep,
+    .keep_spare = true,
     .rows = della_linear_rows,
 };

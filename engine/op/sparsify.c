@@ -188,6 +188,23 @@ size_t sparsify_worker(const struct op_call *call, uint32_t pass)
     return makes_passes(&s) && by_magnitude(&s) ? sparsify_cut_worker(&s, pass) : 0;
 }
 
+/* Deltas before J that have a mask. */
+static uint32_t masks_before(const struct sparsify_call *s, uint32_t j)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < j; i++)
+        n += sparsify_fate(s, i) == SPARSIFY_SOME;
+    return n;
+}
+
+size_t sparsify_keep(const struct op_call *call)
+{
+    const struct sparsify_call s = sparsify_of(call);
+
+    return makes_passes(&s) && s.masks ? masks_before(&s, s.ndelta) : 0;
+}
+
 size_t sparsify_scratch(const struct op_call *call)
 {
     const struct sparsify_call s = sparsify_of(call);
@@ -210,9 +227,10 @@ void sparsify_read(const struct sparsify_call *s, const struct op_range *range, 
 }
 
 void sparsify_begin(struct sparsifier *z, const struct sparsify_call *s, const void *state,
-                    uint32_t j)
+                    const struct op_range *range, uint32_t j)
 {
     const struct sparsify_state *known = state;
+    uint8_t *keep = range->keep;
 
     *z = (struct sparsifier){
         .call = s,
@@ -220,6 +238,8 @@ void sparsify_begin(struct sparsifier *z, const struct sparsify_call *s, const v
         .fate = sparsify_fate(s, j),
         .delta = known ? &known->delta[j] : NULL,
         .tile = -1,
+        .kept = keep ? keep + masks_before(s, j) * s->n : NULL,
+        .summing = !range->out,
     };
 }
 
@@ -244,10 +264,22 @@ static void narrow(const struct sparsify_call *s, double *d, int64_t n)
             d[i] = (double)(float)d[i];
 }
 
+/* The mask of N elements from FIRST on; OWN: memory where none is kept. */
+static const uint8_t *random_mask(const struct sparsifier *z, int64_t first, int64_t n,
+                                  uint8_t *own)
+{
+    const struct sparsify_call *s = z->call;
+    uint8_t *mask = z->kept ? z->kept + first : own;
+
+    if (!z->kept || z->summing)
+        chance_mask(mask, (uint64_t)s->masks[z->j], (uint64_t)first, n, (float)s->density[z->j]);
+    return mask;
+}
+
 void sparsify_drop(struct sparsifier *z, int64_t first, void *d, int64_t n)
 {
     const struct sparsify_call *s = z->call;
-    uint8_t mask[OP_CHUNK];
+    uint8_t own[OP_CHUNK];
 
     if (z->fate == SPARSIFY_WHOLE)
         return;
@@ -259,9 +291,8 @@ void sparsify_drop(struct sparsifier *z, int64_t first, void *d, int64_t n)
         narrow(s, d, n);
         s->steps->mask(d, d, z->mask + (first - z->mask_first), n);
     } else {
-        chance_mask(mask, (uint64_t)s->masks[z->j], (uint64_t)first, n, (float)s->density[z->j]);
         narrow(s, d, n);
-        s->steps->mask(d, d, mask, n);
+        s->steps->mask(d, d, random_mask(z, first, n, own), n);
     }
 }
 
@@ -286,10 +317,7 @@ void sparsify_grow(const struct sparsifier *z, void *d, int64_t n)
  * that term i of the tile is in lane i mod 8 wherever a part ends. */
 static void add_magnitudes(const struct sparsify_call *s, struct tally *t, const void *d, int64_t n)
 {
-    unsigned char magnitude[OP_CHUNK * sizeof(double)] __attribute__((aligned(64)));
-
-    s->steps->abs(magnitude, d, n);
-    tally_add(t, magnitude, s->steps->size, n);
+    tally_magnitudes(t, d, s->steps->size, n);
     if (n % TALLY_LANES) {
         const struct tally now = *t;
 
@@ -333,7 +361,7 @@ static void sum_tile(const struct sparsify_call *s, const struct sparsify_state 
 
     memset(tally, 0, s->ndelta * sizeof(tally[0]));
     for (uint32_t j = 0; j < s->ndelta; j++)
-        sparsify_begin(&z[j], s, state, j);
+        sparsify_begin(&z[j], s, state, range, j);
     for (int64_t at = 0; at < range->n; at += n) {
         n = sparsify_span(z, range, at, range->scratch);
         for (uint32_t j = 0; j < s->ndelta; j++)

@@ -71,6 +71,7 @@ int64_t sparsify_tile(const struct op_call *call);
 size_t sparsify_state(const struct op_call *call);
 size_t sparsify_partial(const struct op_call *call, uint32_t pass);
 size_t sparsify_worker(const struct op_call *call, uint32_t pass);
+size_t sparsify_keep(const struct op_call *call); /* with keep_spare: the random masks */
 void sparsify_reduce(const struct op_call *call, uint32_t pass, const void *state,
                      const struct op_range *range, void *partial, void *worker);
 enum op_more sparsify_combine(const struct op_call *call, uint32_t pass, void *state,
@@ -93,9 +94,12 @@ struct sparsifier {
     int64_t seen[2];                    /* equals of them so far */
     const uint8_t *mask;                /* RANKED: of the elements from mask_first on */
     int64_t mask_first;
+    uint8_t *kept; /* random masks, by flat index: made while summing, then used; NULL: made anew */
+    bool summing;
 };
+/* RANGE is one of reduce or of rows. */
 void sparsify_begin(struct sparsifier *z, const struct sparsify_call *s, const void *state,
-                    uint32_t j);
+                    const struct op_range *range, uint32_t j);
 /* The elements [AT, AT + result) of the range are the next ones to take; RANKED ranks them, with
  * the memory SCRATCH. Z is one sparsifier a delta. */
 int64_t sparsify_span(struct sparsifier *z, const struct op_range *range, int64_t at,

@@ -217,11 +217,16 @@ int64_t sparsify_rank_span(struct sparsifier *z, const struct op_range *range, i
     const int64_t group = group_of(s), n = min_i64(group, range->n - at);
     struct ranking r;
 
+    if (z[0].kept && !z[0].summing) {
+        for (uint32_t j = 0; j < s->ndelta; j++)
+            z[j].mask = z[j].kept;
+        return range->n - at;
+    }
     lay_out(&r, s, scratch);
     if (at == 0 && r.key == sizeof(uint16_t))
         memset(r.count, 0, SELECT_BINS * sizeof(*r.count));
     for (uint32_t j = 0; j < s->ndelta; j++) {
-        uint8_t *mask = r.mask + j * (size_t)group;
+        uint8_t *mask = z[j].kept ? z[j].kept + range->first + at : r.mask + j * (size_t)group;
 
         z[j].mask = mask;
         z[j].mask_first = range->first + at;

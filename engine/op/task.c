@@ -64,6 +64,16 @@ static void begin(struct task *t, const struct op_call *call, bool consensus)
         t->divisor = 1.0;
 }
 
+/* SUM with term J of a sum that begins at 0: -0 alone is 0. */
+static void add_term(const struct task *t, struct chunk *sum, const struct chunk *term, uint32_t j,
+                     int64_t n)
+{
+    if (j == 0)
+        t->wide->plus(sum, term, 0.0, n);
+    else
+        t->wide->add(sum, sum, term, n);
+}
+
 /* R of a sum: its product with 1. One term has been rounded. */
 static void round_sum(const struct task *t, struct chunk *sum, int64_t n)
 {
@@ -87,10 +97,9 @@ static void mix_all(const struct task *t, struct sparsifier *z, const struct op_
 {
     struct chunk d;
 
-    memset(mix, 0, (size_t)n * t->s.steps->size);
     for (uint32_t j = 0; j < t->s.ndelta; j++) {
         make_delta(t, &z[j], range, at, &d, n);
-        t->wide->add(mix, mix, &d, n);
+        add_term(t, mix, &d, j, n);
     }
     round_sum(t, mix, n);
     if (t->normalize)
@@ -103,17 +112,15 @@ static void mix_agreeing(const struct task *t, struct sparsifier *z, const struc
     struct chunk *d = range->scratch; /* one a delta */
     struct chunk sum, divisor;
 
-    memset(&sum, 0, (size_t)n * t->s.steps->size);
     for (uint32_t j = 0; j < t->s.ndelta; j++) {
         make_delta(t, &z[j], range, at, &d[j], n);
-        t->wide->add(&sum, &sum, &d[j], n);
+        add_term(t, &sum, &d[j], j, n);
     }
     round_sum(t, &sum, n);
-    memset(mix, 0, (size_t)n * t->s.steps->size);
     memset(&divisor, 0, (size_t)n * t->s.steps->size);
     for (uint32_t j = 0; j < t->s.ndelta; j++) {
         t->wide->agree(&d[j], t->normalize ? &divisor : NULL, &d[j], &sum, t->weight[j], n);
-        t->wide->add(mix, mix, &d[j], n);
+        add_term(t, mix, &d[j], j, n);
     }
     round_sum(t, mix, n);
     if (!t->normalize)
@@ -163,7 +170,7 @@ bool task_rows(const struct op_call *call, const void *state, const struct op_ra
         return put_base(call, range, err);
     begin(&t, call, consensus);
     for (uint32_t j = 0; j < t.s.ndelta; j++)
-        sparsify_begin(&z[j], &t.s, state, j);
+        sparsify_begin(&z[j], &t.s, state, range, j);
     for (int64_t at = 0; at < range->n; at += span) {
         span = sparsify_span(z, range, at,
                              (unsigned char *)range->scratch + t.s.ndelta * sizeof(struct chunk));

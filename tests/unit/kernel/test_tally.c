@@ -5,6 +5,8 @@
 #include "kernel/reduce.h"
 #include "kernel/tally.h"
 
+#include <math.h>
+
 enum { N = 4099 };
 
 static float a[N], b[N];
@@ -44,14 +46,18 @@ TEST(parts_give_what_the_whole_gives)
         const int64_t n = lengths[i];
 
         for (size_t k = 0; k < countof(steps); k++) {
-            struct tally squares = {0}, products = {0};
+            struct tally squares = {0}, products = {0}, magnitudes = {0}, want = {0};
 
             for (int64_t at = 0; at < n; at += steps[k]) {
                 const int64_t count = min_i64(steps[k], n - at);
 
                 tally_squares(&squares, a + at, 4, count);
                 tally_products(&products, a + at, b + at, 4, count);
+                tally_magnitudes(&magnitudes, a + at, 4, count);
             }
+            for (int64_t m = 0; m < n; m++)
+                want.lane[m % 8] += fabs((double)a[m]);
+            CHECK(tally_end(&magnitudes) == tally_end(&want));
             CHECK(tally_end(&squares) == reduce_squares(a, n));
             CHECK(tally_end(&products) == in_lanes(a, b, n));
         }
@@ -63,17 +69,20 @@ TEST(doubles_are_summed_in_lanes)
 {
     for (int64_t n = 0; n < 40; n++) {
         struct tally sum = {0}, squares = {0}, products = {0}, want = {0}, want_squares = {0},
-                     want_products = {0};
+                     want_products = {0}, magnitudes = {0}, want_magnitudes = {0};
 
         for (int64_t i = 0; i < n; i++) {
             want.lane[i % 8] += wide_a[i];
+            want_magnitudes.lane[i % 8] += fabs(wide_a[i]);
             want_squares.lane[i % 8] += wide_a[i] * wide_a[i];
             want_products.lane[i % 8] += wide_a[i] * wide_b[i];
         }
         tally_add(&sum, wide_a, 8, n);
+        tally_magnitudes(&magnitudes, wide_a, 8, n);
         tally_squares(&squares, wide_a, 8, n);
         tally_products(&products, wide_a, wide_b, 8, n);
         CHECK(memcmp(&sum, &want, sizeof(sum)) == 0);
+        CHECK(memcmp(&magnitudes, &want_magnitudes, sizeof(magnitudes)) == 0);
         CHECK(memcmp(&squares, &want_squares, sizeof(squares)) == 0);
         CHECK(memcmp(&products, &want_products, sizeof(products)) == 0);
         CHECK(tally_end(&want) ==

@@ -112,10 +112,12 @@ static inline uint64_t *run_counts(const struct run *r, uint32_t pass)
     return counts;
 }
 
-/* What the op keeps from pass to pass, holding anything; or NULL. */
-static inline uint8_t *run_keep(const struct run *r)
+/* What the op keeps from pass to pass, holding anything; or NULL. An op that can do without does so
+ * where SPLIT is odd: the bytes must be the same. */
+static inline uint8_t *run_keep(const struct run *r, int64_t split)
 {
-    const size_t each = r->op->keep_bytes ? r->op->keep_bytes(&r->call) : 0;
+    const bool without = !r->op->keep_bytes || (r->op->keep_spare && split % 2);
+    const size_t each = without ? 0 : r->op->keep_bytes(&r->call);
     const size_t size = each * (size_t)tensor_elements(&r->call.out);
     uint8_t *keep = each ? mem_grow(NULL, size + 1) : NULL;
 
@@ -167,7 +169,7 @@ static inline bool run_split(struct run *r, int64_t split)
     if (state)
         memset(state, 0, state_size);
     r->out = mem_grow(r->out, (size_t)tensor_bytes(&r->call.out) + 1);
-    r->keep = run_keep(r);
+    r->keep = run_keep(r, split);
     if (state)
         ok = run_reduce(r, state);
     for (int64_t at = 0; ok && at < n; at += step) {
