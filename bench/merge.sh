@@ -1,10 +1,11 @@
 #!/bin/bash
-# merge.sh [METHOD...] - vbuild merge against mergekit-yaml: the same configuration files
+# merge.sh [WHAT...] - vbuild merge against mergekit-yaml: the same configuration files
 #
 # Two (a base and one other) or four checkpoints of 0.9 GB in BF16, default settings of both, two
-# cores. Then the same merge straight to Q4_K_M against quantizing alone, and against the chain
-# mergekit, convert_hf_to_gguf, llama-quantize. `of floor` is the wall time over that of cp of the
-# output: how far a method is from reading and writing its bytes once.
+# cores. WHAT, by default all: a method; METHOD4, of four models; `chain`, a merge straight to Q4_K_M
+# against quantizing alone, and against mergekit, convert_hf_to_gguf, llama-quantize. `of floor` is
+# the wall time over that of cp of the output: how far a method is from reading and writing its
+# bytes once.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 . bench/lib.sh
@@ -76,11 +77,8 @@ yaml() {
     esac
 }
 
-heading "method, instruction set"
-all="passthrough linear slerp task_arithmetic model_stock dare_linear dare_ties della della_linear
-ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion nearswap ram
-ramplus_tl"
-for method in ${*:-$all}; do
+compare() { # METHOD
+    local method=$1
     yaml "$method" >"$method.yml"
     for _ in $(seq "$runs"); do
         once "peer.$method" "$peer" --no-write-model-card "$method.yml" "$dir/out/p"
@@ -95,31 +93,50 @@ for method in ${*:-$all}; do
         awk -v a="$(of "$isa.$method" 1)" -v b="$(of cp 1)" \
             'BEGIN { printf "%26s %7.1f of floor\n", "", a / b }'
     done
-done
-[ $# -eq 0 ] || exit 0
+}
 
-echo
-heading "merge to Q4_K_M"
-yaml linear >linear.yml
-cat >chain.lua <<'END'
+three() { # mergekit, then conversion, then quantizing
+    "$peer" --no-write-model-card linear.yml "$dir/out/m" &&
+        "$peer_python" "$peer_source/convert_hf_to_gguf.py" --outfile "$dir/out/m.gguf" \
+            "$dir/out/m" &&
+        "$peer_bin/llama-quantize" "$dir/out/m.gguf" "$dir/out/p.gguf" Q4_K_M 2
+}
+export -f three
+export peer dir peer_python peer_source peer_bin
+
+chain() {
+    heading "merge to Q4_K_M"
+    yaml linear >linear.yml
+    cat >chain.lua <<'END'
 local m = merge.linear { source "a", source "b", weight = 0.5, dtype = "bf16" }
 return {
   merged = gguf { quantize { m, "Q4_K_M" }, name = "o" },
   alone = gguf { quantize { source "a", "Q4_K_M" }, name = "o1" },
 }
 END
-chain() {
-    "$peer" --no-write-model-card linear.yml "$dir/out/m" &&
-        "$peer_python" "$peer_source/convert_hf_to_gguf.py" --outfile "$dir/out/m.gguf" \
-            "$dir/out/m" &&
-        "$peer_bin/llama-quantize" "$dir/out/m.gguf" "$dir/out/p.gguf" Q4_K_M 2
+    for _ in $(seq "$runs"); do
+        for isa in $isas; do
+            for what in merged alone; do
+                once "$isa.$what" env VBUILD_ISA="$isa" "$vbuild" -q --cache "$dir/cache" \
+                    -o "$dir/out" chain.lua "$what"
+            done
+        done
+        once peer.chain bash -c three
+    done
+    for isa in $isas; do
+        row "merge and quantize $isa" "$isa.merged" peer.chain
+        row "  against alone $isa" "$isa.merged" "$isa.alone"
+    done
+    du -sm "$dir/out" | awk '{ printf "  the three steps leave %d MB, the result included\n", $1 }'
 }
-export -f chain
-export peer dir peer_python peer_source peer_bin
-for _ in $(seq "$runs"); do
-    once own.merged "$vbuild" -q --cache "$dir/cache" -o "$dir/out" chain.lua merged
-    once own.alone "$vbuild" -q --cache "$dir/cache" -o "$dir/out" chain.lua alone
-    once peer.chain bash -c chain
+
+methods="passthrough linear slerp task_arithmetic model_stock dare_linear dare_ties della della_linear
+ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion nearswap ram
+ramplus_tl"
+for what in ${*:-methods $methods chain}; do
+    case $what in
+    methods) heading "method, instruction set" ;;
+    chain) chain ;;
+    *) compare "$what" ;;
+    esac
 done
-row "merge and quantize" own.merged peer.chain
-row "  against quantize alone" own.merged own.alone

@@ -363,7 +363,7 @@ static void choose_tile(const struct exec *x, struct cluster *c)
                 granule = lcm(granule, map->head * tensor_slab(&m->call->out), all);
         }
     }
-    int64_t tile = (int64_t)((double)x->worker_bytes / bytes);
+    int64_t tile = (int64_t)((double)x->worker_bytes / WORKER_TILES / bytes);
 
     if (x->options->tile_elements)
         tile = x->options->tile_elements;

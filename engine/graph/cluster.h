@@ -78,6 +78,8 @@ struct cluster {
     /* the sweep */
     int64_t tile; /* elements */
     int64_t ntile, next, done, committed;
+    struct tile *made;   /* tiles whose turn to be committed has not come, in any order */
+    bool committing;     /* a worker commits one */
     bool ending;         /* a worker is between sweeps */
     int64_t bad_tile;    /* the first tile that failed, or -1 */
     uint32_t bad_member; /* and in which member; MEMBER_NONE: in writing */
@@ -92,7 +94,7 @@ struct exec {
     const struct build_options *options;
     struct pool *pool;     /* of what is held, within the budget */
     bool blind;            /* no node can be a hit: the store is empty, or not asked */
-    uint64_t worker_bytes; /* what one worker's tile may take */
+    uint64_t worker_bytes; /* what one worker's tiles may take */
     uint32_t workers;
     int *fd; /* of each graph file, or -1 */
     uint64_t read_bytes, written_bytes;
@@ -129,8 +131,13 @@ struct slot {
     uint32_t f32_users, f64_users;
     int64_t bad; /* of a source: the first element worth a warning, or -1 */
 };
+/* A worker has several: while one waits for its turn, which any worker may then give it, it makes
+ * the next. */
+enum { WORKER_TILES = 3 };
 struct tile {
     uint32_t worker;
+    bool busy;             /* being made, or waiting for its turn */
+    struct tile *next;     /* of those that wait */
     int64_t index, lo, hi; /* elements of the tile */
     struct slot *slot;     /* one a member */
     uint32_t nslot;

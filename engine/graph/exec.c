@@ -1,6 +1,7 @@
 /* The only parallel regions. Of a build: W workers pull tiles from the clusters that are open,
  * oldest first, and open the next cluster when none has a tile to give. What must be in order
- * inside a sweep (hashes, blobs) waits for its turn; results never depend on who did what. */
+ * inside a sweep (hashes, blobs) is done in its turn by whoever is there; results never depend on
+ * who did what. */
 #include "graph/exec.h"
 
 #include <omp.h>
@@ -101,34 +102,80 @@ static void note_failure(struct cluster *c, const struct tile *t, const struct e
     c->err = *err;
 }
 
-/* Run tile INDEX of C and commit it in its turn. Called with the lock. */
+/* A tile of C that is made and may be done with: the next in order, or after a failure any. */
+static struct tile *take_made(struct cluster *c)
+{
+    for (struct tile **at = &c->made; *at; at = &(*at)->next) {
+        struct tile *t = *at;
+
+        if (c->bad_tile >= 0 || t->index == c->committed) {
+            *at = t->next;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static void finish_tile(struct queue *q, struct cluster *c, struct tile *t)
+{
+    t->busy = false;
+    c->done++;
+    pthread_cond_broadcast(&q->turn);
+}
+
+/* Commit what is made and has its turn, whoever made it; whoever is at it goes on for all. True if
+ * a tile was finished, the last with the lock held since. Called with the lock. */
+static bool commit_made(struct queue *q, struct cluster *c)
+{
+    bool finished = false;
+
+    while (!c->committing) {
+        struct tile *t = take_made(c);
+        struct err err = {0};
+
+        if (!t)
+            break;
+        if (c->bad_tile < 0) {
+            c->committing = true;
+            pthread_mutex_unlock(&q->lock);
+            const bool ok = tile_commit(q->x, c, t, &err);
+
+            pthread_mutex_lock(&q->lock);
+            c->committing = false;
+            if (!ok)
+                note_failure(c, t, &err);
+            c->committed++;
+        }
+        finish_tile(q, c, t);
+        finished = true;
+    }
+    return finished;
+}
+
+/* Run tile INDEX of C, and commit what can be. Called with the lock. */
 static void do_tile(struct queue *q, struct cluster *c, struct tile *t, int64_t index)
 {
     struct err err = {0};
 
+    t->busy = true;
     pthread_mutex_unlock(&q->lock);
     const int64_t begun = clock_ns();
-    bool ok = tile_run(q->x, c, t, index, &err);
+    const bool ok = tile_run(q->x, c, t, index, &err);
     const int64_t spent = clock_ns() - begun;
 
     pthread_mutex_lock(&q->lock);
     c->busy_ns += (uint64_t)spent;
-    if (!ok)
+    if (ok) {
+        t->next = c->made;
+        c->made = t;
+    } else {
         note_failure(c, t, &err);
-    while (ok && c->committed != index && c->bad_tile < 0)
-        pthread_cond_wait(&q->turn, &q->lock);
-    if (ok && c->bad_tile < 0) {
-        pthread_mutex_unlock(&q->lock);
-        ok = tile_commit(q->x, c, t, &err);
-        pthread_mutex_lock(&q->lock);
-        if (!ok)
-            note_failure(c, t, &err);
-        c->committed++;
+        finish_tile(q, c, t);
     }
-    c->done++;
-    pthread_cond_broadcast(&q->turn);
+    const bool finished = commit_made(q, c) || !ok;
+
     report(q, false);
-    if (c->done == c->next && (c->next == c->ntile || c->bad_tile >= 0 || q->broken)) {
+    if (finished && c->done == c->next && (c->next == c->ntile || c->bad_tile >= 0 || q->broken)) {
         if (q->broken && c->bad_tile < 0 && c->next < c->ntile) {
             c->bad_tile = c->next; /* broken off: the sweep gave nothing */
             c->bad_member = MEMBER_NONE;
@@ -167,7 +214,28 @@ static void abandon(struct queue *q)
     }
 }
 
-static void work(struct queue *q, struct tile *t)
+/* One of a worker's that is free, the largest; NULL: none, or one more of the size of those that
+ * are busy would take more than a worker may. The first one is always to be had. */
+static struct tile *free_tile(const struct queue *q, struct tile *tile)
+{
+    struct tile *found = NULL;
+    uint64_t all = 0, largest = 0;
+
+    for (int i = 0; i < WORKER_TILES; i++) {
+        all += tile[i].size;
+        if (tile[i].busy)
+            largest = tile[i].size > largest ? tile[i].size : largest;
+        else if (!found || tile[i].size > found->size)
+            found = &tile[i];
+    }
+    if (!found || largest == 0)
+        return found;
+    const uint64_t more = largest > found->size ? largest - found->size : 0;
+
+    return all + more <= q->x->worker_bytes ? found : NULL;
+}
+
+static void work(struct queue *q, struct tile *own)
 {
     pthread_mutex_lock(&q->lock);
     for (;;) {
@@ -179,7 +247,8 @@ static void work(struct queue *q, struct tile *t)
         }
         if (q->broken)
             abandon(q);
-        struct cluster *c = q->broken ? NULL : with_tile(q);
+        struct tile *t = free_tile(q, own);
+        struct cluster *c = q->broken || !t ? NULL : with_tile(q);
 
         if (c) {
             do_tile(q, c, t, c->next++);
@@ -212,11 +281,17 @@ bool exec_run(struct exec *x, struct cluster *cluster, uint32_t count,
     pthread_cond_init(&q.turn, NULL);
 #pragma omp parallel num_threads((int)x->workers)
     {
-        struct tile tile = {.worker = (uint32_t)omp_get_thread_num()};
+        const uint32_t worker = (uint32_t)omp_get_thread_num();
+        struct tile tile[WORKER_TILES] = {0};
 
-        work(&q, &tile);
-        bulk_free(tile.data, tile.size);
-        mem_free(tile.slot);
+        for (int i = 0; i < WORKER_TILES; i++)
+            tile[i].worker = worker;
+
+        work(&q, tile);
+        for (int i = 0; i < WORKER_TILES; i++) {
+            bulk_free(tile[i].data, tile[i].size);
+            mem_free(tile[i].slot);
+        }
     }
     report(&q, true);
     pthread_cond_destroy(&q.turn);
