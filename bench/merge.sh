@@ -2,10 +2,10 @@
 # merge.sh [WHAT...] - vbuild merge against mergekit-yaml: the same configuration files
 #
 # Two (a base and one other) or four checkpoints of 0.9 GB in BF16, default settings of both, two
-# cores. WHAT, by default all: a method; METHOD4, of four models; `chain`, a merge straight to Q4_K_M
-# against quantizing alone, and against mergekit, convert_hf_to_gguf, llama-quantize. `of floor` is
-# the wall time over that of cp of the output: how far a method is from reading and writing its
-# bytes once.
+# cores. WHAT, by default all: a method; METHOD4, of four models; `chain`, a merge straight to
+# Q4_K_M against quantizing alone, and against mergekit, convert_hf_to_gguf, llama-quantize. `of
+# floor` is the wall time over that of cp of the output: how far a method is from reading and
+# writing its bytes once.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 . bench/lib.sh
@@ -130,8 +130,8 @@ END
     du -sm "$dir/out" | awk '{ printf "  the three steps leave %d MB, the result included\n", $1 }'
 }
 
-methods="passthrough linear slerp task_arithmetic model_stock dare_linear dare_ties della della_linear
-ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion nearswap ram
+methods="passthrough linear slerp task_arithmetic model_stock dare_linear dare_ties della
+della_linear ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion nearswap ram
 ramplus_tl"
 for what in ${*:-methods $methods chain}; do
     case $what in
