@@ -131,8 +131,8 @@ END
 }
 
 methods="passthrough linear slerp task_arithmetic model_stock dare_linear dare_ties della
-della_linear ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion nearswap ram
-ramplus_tl"
+della_linear ties ties4 breadcrumbs breadcrumbs_ties sce nuslerp multislerp karcher arcee_fusion
+nearswap ram ramplus_tl"
 for what in ${*:-methods $methods chain}; do
     case $what in
     methods) heading "method, instruction set" ;;
