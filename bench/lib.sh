@@ -12,6 +12,8 @@ dir=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/vbuild-bench.XXXXXX") || exit 2
 trap 'rm -rf "$dir"' EXIT
 [ -x /usr/bin/time ] || { echo "GNU time is missing: apt-get install time" >&2; exit 1; }
 
+tokenizer=tests/golden/convert/llama2-spm-kq/tiny-llama2-spm # that convert_hf_to_gguf knows
+
 # sources NAME...: the synthetic checkpoint of seeds 1, 2, ... as folders NAME; 450.7 M weights
 # unless CONFIG names a Lua table of another shape.
 config='{ architectures = { "LlamaForCausalLM" }, model_type = "llama", hidden_size = 1536,
@@ -28,7 +30,7 @@ sources() {
     printf 'local c = %s\nreturn {%s }\n' "${CONFIG:-$config}" "$body" >"$dir/sources.lua"
     (cd "$dir" && "$vbuild" -q --cache "$dir/made" -o "$dir/src" sources.lua) || exit 1
     rm -rf "$dir/made" "$dir"/src/*.manifest.json
-    for name in "$@"; do cp tests/models/nano-llama-base/*token* "$dir/src/$name"; done
+    for name in "$@"; do cp "$tokenizer"/token* "$dir/src/$name"; done
 }
 
 # once TAG COMMAND...: one run; adds "wall cpu rss" (s, s, MiB) to the figures of TAG
