@@ -81,8 +81,8 @@ changes() {
     command -v strace >/dev/null || return 0
     # From start to the first byte of the output: strace's clock when its temporary gets its header.
     fresh
-    strace -f -r --seccomp-bpf -e trace=execve,pwrite64 -o "$dir/trace" "$vbuild" -q -j 2 --cache "$dir/cache" \
-        quantize m.gguf "$dir/out/o.gguf" Q4_K_M 2 >/dev/null
+    strace -f -r --seccomp-bpf -e trace=execve,pwrite64 -o "$dir/trace" \
+        "$vbuild" -q -j 2 --cache "$dir/cache" quantize m.gguf "$dir/out/o.gguf" Q4_K_M 2 >/dev/null
     awk '{ t += $2 } /"GGUF/ {
         printf "  %.0f ms from start to the first write (traced)\n", 1000 * t
         exit
