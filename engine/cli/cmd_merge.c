@@ -4,7 +4,6 @@
 #include "cli/dropin.h"
 #include "cli/machine.h"
 #include "cli/merge_options.h"
-#include "cli/text.h"
 
 #include <string.h>
 
