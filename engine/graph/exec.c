@@ -1,7 +1,7 @@
 /* The only parallel regions. Of a build: W workers pull tiles from the clusters that are open,
  * oldest first, and open the next cluster when none has a tile to give. What must be in order
- * inside a sweep (hashes, blobs) is done in its turn by whoever is there; results never depend on
- * who did what. */
+ * inside a sweep (hashes, blobs, files) is done in its turn by whoever is there; results never
+ * depend on who did what. */
 #include "graph/exec.h"
 
 #include <omp.h>

@@ -361,10 +361,6 @@ bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, 
         if (c->member[i].reduce && !c->member[i].in_order)
             reduce(c, t, &c->member[i]);
     }
-    t->member = MEMBER_NONE;
-    for (uint32_t i = 0; i < c->count; i++)
-        if (c->member[i].emit && t->lo < t->hi && !emit(x, t, &c->member[i], &t->slot[i], err))
-            return false;
     return true;
 }
 
@@ -389,5 +385,8 @@ bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *
                 return cache_failed(err);
         }
     }
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->member[i].emit && t->lo < t->hi && !emit(x, t, &c->member[i], &t->slot[i], err))
+            return false;
     return true;
 }

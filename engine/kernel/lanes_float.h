@@ -6,37 +6,6 @@
 
 #if defined(__AVX2__)
 
-/* LANES values of 16 bits. */
-LANE vu vu_load_16(const uint8_t *from)
-{
-#if defined(__AVX512F__)
-    return (vu)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)from));
-#else
-    return (vu)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)from));
-#endif
-}
-
-LANE void vu_store_16(uint8_t *to, vu x)
-{
-#if defined(__AVX512F__)
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16((__m512i)x));
-#else
-    const __m256i pairs = _mm256_packus_epi32((__m256i)x, (__m256i)x);
-
-    _mm_storeu_si128((__m128i *)(void *)to,
-                     _mm256_castsi256_si128(_mm256_permute4x64_epi64(pairs, 0x08)));
-#endif
-}
-
-/* bf16_put */
-LANE vu vu_bf16(vf x)
-{
-    const vu u = (vu)x, nearest = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
-    const vm nan = vi_lt(vi_all(0x7f800000), (vi)(u & 0x7fffffffu));
-
-    return (vu)vi_pick(nan, (vi)(u >> 16 | 64u), (vi)nearest);
-}
-
 /* What is left at the end goes to the scalar code. */
 #define LANES_HALF(name, GET, PUT)                                                                 \
     static void decode_##name(const void *from, float *to, int64_t n)                              \
@@ -59,11 +28,6 @@ LANE vu vu_bf16(vf x)
             vu_store_16(bytes + 2 * i, PUT(vf_load(from + i)));                                    \
         kernel_##name.encode(from + i, 1, n - i, imatrix, bytes + 2 * i);                          \
     }
-
-LANE vf vf_bf16(vu h)
-{
-    return (vf)(h << 16);
-}
 
 LANES_HALF(f16, vf_f16, vu_f16)
 LANES_HALF(bf16, vf_bf16, vu_bf16)

@@ -125,6 +125,27 @@ STEPS_LANE bytes_f64 bytes_of_f64(truth_f64 x)
     return __builtin_convertvector(x, bytes_f64);
 }
 
+/* A where THAT, else B. */
+#if defined(__AVX2__) && !defined(__AVX512F__) /* one instruction, which gcc 12 does not find */
+STEPS_LANE vec_f32 vec_pick_f32(truth_f32 that, vec_f32 a, vec_f32 b)
+{
+    return (vec_f32)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)that);
+}
+STEPS_LANE vec_f64 vec_pick_f64(truth_f64 that, vec_f64 a, vec_f64 b)
+{
+    return (vec_f64)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)that);
+}
+#else
+STEPS_LANE vec_f32 vec_pick_f32(truth_f32 that, vec_f32 a, vec_f32 b)
+{
+    return (vec_f32)(((bits_f32)a & (bits_f32)that) | ((bits_f32)b & ~(bits_f32)that));
+}
+STEPS_LANE vec_f64 vec_pick_f64(truth_f64 that, vec_f64 a, vec_f64 b)
+{
+    return (vec_f64)(((bits_f64)a & (bits_f64)that) | ((bits_f64)b & ~(bits_f64)that));
+}
+#endif
+
 /* ---- what both kinds have ---------------------------------------------------------------------
  *
  * all: minus zero stays what it is, for x - 0 is x. quiet: the one NaN where X is NaN, else
@@ -152,10 +173,6 @@ STEPS_LANE bytes_f64 bytes_of_f64(truth_f64 x)
     {                                                                                              \
         return (num_##K)x - (vec_##K){0};                                                          \
     }                                                                                              \
-    STEPS_LANE vec_##K vec_pick_##K(truth_##K that, vec_##K a, vec_##K b)                          \
-    {                                                                                              \
-        return (vec_##K)(((bits_##K)a & (bits_##K)that) | ((bits_##K)b & ~(bits_##K)that));        \
-    }                                                                                              \
     STEPS_LANE vec_##K vec_one_##K(truth_##K that)                                                 \
     {                                                                                              \
         return (vec_##K)((bits_##K)that & (bit_one));                                              \
@@ -166,9 +183,7 @@ STEPS_LANE bytes_f64 bytes_of_f64(truth_f64 x)
     }                                                                                              \
     STEPS_LANE vec_##K vec_quiet_##K(vec_##K x, bits_##K otherwise)                                \
     {                                                                                              \
-        const bits_##K nan = (bits_##K)(x != x);                                                   \
-                                                                                                   \
-        return (vec_##K)((nan & (bit_nan)) | (otherwise & ~nan));                                  \
+        return vec_pick_##K(x != x, (vec_##K)((bits_##K){0} + (bit_nan)), (vec_##K)otherwise);     \
     }                                                                                              \
     STEPS_LANE truth_##K vec_masked_##K(const uint8_t *mask, int64_t n)                            \
     {                                                                                              \

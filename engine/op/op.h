@@ -176,9 +176,9 @@ int64_t op_tile(const struct op_call *call);
 bool op_reduces(const struct op_call *call);
 enum op_form op_form_of(const struct op_call *call);
 
-/* The shared check of DESIGN section 2: a non-finite OUT[i] while every IN[j][i] is finite is
- * an error that names row and column. IN and OUT are f32; N elements from flat index FIRST. */
-bool op_check_finite(const struct op_call *call, const float *const *in, uint32_t nin,
-                     const float *out, int64_t first, int64_t n, struct err *err) MUST_USE;
+/* The shared check of DESIGN section 2: a non-finite OUT[i] while element AT + i of every input is
+ * finite is an error that names row and column. N elements, AT of the range. */
+bool op_check_finite(const struct op_call *call, const struct op_range *range, int64_t at,
+                     const double *out, int64_t n, struct err *err) MUST_USE;
 
 #endif

@@ -84,17 +84,22 @@ static size_t arcee_scratch(const struct op_call *call)
 /* ---- kl -----------------------------------------------------------------------------------------
  */
 
-/* A row, in f64 whatever W is, and its softmax. */
+/* A row of an input, and its softmax. */
 struct row {
-    const void *v;
-    uint32_t size;
+    const struct op_call *call;
+    const struct op_range *range;
+    uint32_t input;
+    int64_t first; /* of the range */
     double max, sum;
     double *kept; /* the first KEPT exponentials */
 };
 
-static const void *row_from(const struct row *r, int64_t at)
+static void make_exps(const struct row *r, int64_t at, double *e, int64_t n)
 {
-    return (const unsigned char *)r->v + at * r->size;
+    double x[OP_CHUNK];
+
+    exps_of_cpu()->exp(e, op_in(r->call, r->range, r->input, r->first + at, n, x),
+                       op_steps(r->call)->size, r->max, n);
 }
 
 /* The exponentials of N elements from AT on: those kept, or made again in BUF. Those that are
@@ -103,22 +108,36 @@ static const double *row_exps(const struct row *r, int64_t at, double *buf, int6
 {
     if (at < KEPT)
         return r->kept + at;
-    exps_of_cpu()->exp(buf, row_from(r, at), r->size, r->max, n);
+    make_exps(r, at, buf, n);
     return buf;
+}
+
+static double row_most(const struct row *r, int64_t cols)
+{
+    const uint32_t size = op_steps(r->call)->size;
+    double buf[OP_CHUNK], most = 0;
+
+    for (int64_t at = 0; at < cols; at += OP_CHUNK) {
+        const int64_t n = min_i64(OP_CHUNK, cols - at);
+        const void *x = op_in(r->call, r->range, r->input, r->first + at, n, buf);
+        const double here = exps_of_cpu()->most(x, size, n);
+
+        most = at == 0 || here > most ? here : most;
+    }
+    return most;
 }
 
 static void row_open(struct row *r, int64_t cols)
 {
-    const struct exps *exps = exps_of_cpu();
     struct tally sum = {{0}};
     double buf[OP_CHUNK];
 
-    r->max = exps->most(r->v, r->size, cols);
+    r->max = row_most(r, cols);
     for (int64_t at = 0; at < cols; at += OP_CHUNK) {
         const int64_t n = min_i64(OP_CHUNK, cols - at);
         double *e = at < KEPT ? r->kept + at : buf;
 
-        exps->exp(e, row_from(r, at), r->size, r->max, n);
+        make_exps(r, at, e, n);
         tally_add(&sum, e, sizeof(double), n);
     }
     r->sum = tally_end(&sum);
@@ -163,10 +182,9 @@ static void reduce_kl(const struct op_call *call, const struct op_range *range, 
     double *kept = range->scratch;
 
     for (int64_t at = 0; at < range->n; at += cols) {
-        struct row x = {.v = op_in(range, 1, at, s->size), .size = s->size, .kept = kept};
-        struct row b = {.v = op_in(range, 0, at, s->size), .size = s->size};
+        struct row x = {call, range, .input = 1, .first = at, .kept = kept};
+        struct row b = {call, range, .first = at, .kept = kept + min_i64(KEPT, cols)};
 
-        b.kept = kept + min_i64(KEPT, cols);
         kl[at / cols] = divergence(s, &x, &b, cols);
     }
 }
@@ -189,7 +207,7 @@ static void times_kl(const struct steps *s, const double *of_row, int64_t cols, 
 static void importance(const struct op_call *call, const struct steps *s, const struct arcee *a,
                        const struct op_range *range, int64_t at, void *d, double *imp, int64_t n)
 {
-    s->sub(d, op_in(range, 1, at, s->size), op_in(range, 0, at, s->size), n);
+    op_delta(call, s, range, 1, at, n, d);
     s->abs(imp, d, n);
     times_kl(s, a->kl, tensor_cols(&call->out), range->first + at, imp, n);
 }
@@ -296,7 +314,7 @@ static bool arcee_rows(const struct op_call *call, const void *state, const stru
                        struct err *err)
 {
     const struct arcee *a = state;
-    double d[OP_CHUNK], imp[OP_CHUNK];
+    double d[OP_CHUNK], imp[OP_CHUNK], base[OP_CHUNK];
     uint8_t mask[OP_CHUNK];
 
     if (op_is_plain(call))
@@ -309,7 +327,7 @@ static bool arcee_rows(const struct op_call *call, const void *state, const stru
         importance(call, s, a, range, at, d, imp, n);
         s->reaches(mask, imp, a->threshold, n);
         wide->mask(d, d, mask, n);
-        wide->add(d, op_in(range, 0, at, s->size), d, n);
+        wide->add(d, op_in(call, range, 0, at, n, base), d, n);
         if (!op_put(call, range, at, d, n, err))
             return false;
     }
@@ -328,7 +346,7 @@ const struct op op_merge_arcee_fusion = {
     .param = arcee_params,
     .nparam = countof(arcee_params),
     .infer = op_infer_merge_wide,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .passes_max = 5,
     .tile = arcee_tile,
     .state_bytes = arcee_state,

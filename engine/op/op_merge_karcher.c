@@ -125,7 +125,7 @@ static void put(const struct sphere *p, const struct op_range *range, enum plane
 static void unit(const struct sphere *p, const struct karcher *k, const struct op_range *range,
                  uint32_t i, int64_t at, int64_t n, void *u)
 {
-    p->s->over(u, op_in(range, k->of[i], at, p->s->size), k->norm[i], n);
+    p->s->over(u, op_in(p->call, range, k->of[i], at, n, u), k->norm[i], n);
 }
 
 /* m between two rounds, or after the last. */
@@ -398,7 +398,7 @@ static bool karcher_rows(const struct op_call *call, const void *state,
     p = inputs_of(call);
     for (int64_t at = 0; at < range->n; at += OP_CHUNK) {
         const int64_t n = min_i64(OP_CHUNK, range->n - at);
-        const void *y = call->nin == 1 ? op_in(range, 0, at, p.s->size) : m;
+        const void *y = call->nin == 1 ? op_in(call, range, 0, at, n, m) : m;
 
         if (call->nin > 1 && k->valid > 0) {
             mean(&p, k, range, at, n, m);
@@ -426,7 +426,7 @@ const struct op op_merge_karcher = {
     .nparam = countof(karcher_params),
     .infer = op_infer_merge,
     .identity = karcher_identity,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .passes_max = PASS_ROUNDS + ROUND_PASSES * ITER_MAX,
     .state_bytes = karcher_state,
     .partial_bytes = karcher_partial,

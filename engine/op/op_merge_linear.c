@@ -15,15 +15,11 @@
  *         that the promotion is the work type
  */
 #include "base/exact.h"
-#include "base/sum.h"
-#include "kernel/vector.h"
+#include "kernel/fused.h"
 #include "op/share.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
-
-enum { CHUNK = 1024 };
 
 static float sum_f32(const struct op_call *call)
 {
@@ -59,58 +55,29 @@ static bool linear_infer(struct op_call *call, struct err *err)
     return true;
 }
 
+/* Inputs of one dtype are summed as they are; mixed ones the executor makes f32 or f64. */
 static enum op_form linear_form(const struct op_call *call)
 {
-    return op_form_merge(call, call->out.dtype == DTYPE_f64 ? OP_F64 : OP_F32);
-}
+    bool mixed = false;
 
-static bool rows_f32(const struct op_call *call, const struct op_range *range, struct err *err)
-{
-    const bool normalize = call->arg[1].flag;
-    const float sum = sum_f32(call);
-    float acc[CHUNK];
-
-    for (int64_t at = 0; at < range->n; at += CHUNK) {
-        const int64_t n = min_i64(CHUNK, range->n - at);
-
-        memset(acc, 0, sizeof(acc));
-        for (uint32_t j = 0; j < call->nin; j++)
-            vector_fma(acc, (const float *)range->in[j] + at, (float)call->arg[0].f64s.v[j], n);
-        if (normalize && sum != 1.0f) /* dividing by 1 changes no bit */
-            vector_divide(acc, sum, n);
-        if (!op_put_f32(call, range, at, acc, n, err))
-            return false;
-    }
-    return true;
-}
-
-static bool rows_f64(const struct op_call *call, const struct op_range *range, struct err *err)
-{
-    const bool normalize = call->arg[1].flag;
-    const double sum = sum_f64(call);
-    double acc[CHUNK];
-
-    for (int64_t at = 0; at < range->n; at += CHUNK) {
-        const int64_t n = min_i64(CHUNK, range->n - at);
-
-        memset(acc, 0, sizeof(acc));
-        for (uint32_t j = 0; j < call->nin; j++)
-            vector_fma_f64(acc, (const double *)range->in[j] + at, call->arg[0].f64s.v[j], n);
-        for (int64_t i = 0; normalize && i < n; i++)
-            acc[i] = acc[i] / sum;
-        if (!op_put_f64(call, range, at, acc, n, err))
-            return false;
-    }
-    return true;
+    for (uint32_t j = 1; j < call->nin; j++)
+        mixed |= call->in[j].dtype != call->in[0].dtype;
+    return !mixed ? OP_RAW : call->out.dtype == DTYPE_f64 ? OP_F64 : OP_F32;
 }
 
 static bool linear_rows(const struct op_call *call, const void *state, const struct op_range *range,
                         struct err *err)
 {
+    const enum dtype dtype = call->out.dtype; /* of the inputs, as they come here, too */
+    double by = 1.0;
+
     (void)state;
     if (op_is_plain(call))
         return op_same(call, range, err);
-    return call->out.dtype == DTYPE_f64 ? rows_f64(call, range, err) : rows_f32(call, range, err);
+    if (call->arg[1].flag)
+        by = dtype == DTYPE_f64 ? sum_f64(call) : (double)sum_f32(call);
+    fused_sum(dtype, range->out, range->in, call->arg[0].f64s.v, call->nin, by, 0, range->n);
+    return op_check_output(call, range, 0, range->n, err);
 }
 
 static const struct param linear_params[] = {

@@ -117,16 +117,17 @@ static bool apply(const struct sphere *p, const struct op_range *range, int64_t 
 {
     const struct steps *s = p->s;
     const double rest = s->scalar(1.0 - t);
-    double y[OP_CHUNK];
+    double y[OP_CHUNK], x[OP_CHUNK];
 
     for (int64_t i = 0; i < n; i += OP_CHUNK) {
         const int64_t count = min_i64(OP_CHUNK, n - i), from = at + i;
 
-        s->add(y, op_in(range, 1, from, s->size), op_in(range, 2, from, s->size), count);
+        s->add(y, op_in(p->call, range, 1, from, count, y),
+               op_in(p->call, range, 2, from, count, x), count);
         for (uint32_t j = 2; j < p->k; j++)
-            s->add(y, y, op_in(range, j + 1, from, s->size), count);
+            s->add(y, y, op_in(p->call, range, j + 1, from, count, x), count);
         s->over(y, y, p->k, count);
-        s->blend(y, t, y, rest, op_in(range, 0, from, s->size), count);
+        s->blend(y, t, y, rest, op_in(p->call, range, 0, from, count, x), count);
         if (!op_put(p->call, range, from, y, count, err))
             return false;
     }
@@ -227,7 +228,7 @@ const struct op op_merge_model_stock = {
     .param = stock_params,
     .nparam = countof(stock_params),
     .infer = op_infer_merge,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .granule = stock_granule,
     .passes_max = 1,
     .state_bytes = stock_state,

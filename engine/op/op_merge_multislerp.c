@@ -303,7 +303,7 @@ static void chunk(const struct sphere *p, const struct multi *m, const struct op
         p->s->scale(y, y, m->length, n);
     }
     if (p->base)
-        p->s->add(y, y, op_in(range, 0, at, p->s->size), n);
+        p->s->add(y, y, op_in(p->call, range, 0, at, n, buf), n);
 }
 
 static bool multislerp_rows(const struct op_call *call, const void *state,
@@ -322,7 +322,7 @@ static bool multislerp_rows(const struct op_call *call, const void *state,
 
         if (alone(call) || m->how == MULTI_BASE) {
             if (alone(call) || p.base)
-                from = op_in(range, alone(call) && p.base ? 1 : 0, at, p.s->size);
+                from = op_in(call, range, alone(call) && p.base ? 1 : 0, at, n, y);
         } else {
             chunk(&p, m, range, at, n, y);
         }
@@ -351,7 +351,7 @@ const struct op op_merge_multislerp = {
     .nparam = countof(multislerp_params),
     .infer = multislerp_infer,
     .identity = multislerp_identity,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .passes_max = 4,
     .state_bytes = multislerp_state,
     .partial_bytes = multislerp_partial,

@@ -19,7 +19,7 @@
 static bool nearswap_rows(const struct op_call *call, const void *state,
                           const struct op_range *range, struct err *err)
 {
-    double w[OP_CHUNK], y[OP_CHUNK];
+    double base[OP_CHUNK], other[OP_CHUNK], w[OP_CHUNK], y[OP_CHUNK];
 
     (void)state;
     if (op_is_plain(call))
@@ -29,7 +29,8 @@ static bool nearswap_rows(const struct op_call *call, const void *state,
 
     for (int64_t at = 0; at < range->n; at += OP_CHUNK) {
         const int64_t n = min_i64(OP_CHUNK, range->n - at);
-        const void *b = op_in(range, 0, at, s->size), *x = op_in(range, 1, at, s->size);
+        const void *b = op_in(call, range, 0, at, n, base);
+        const void *x = op_in(call, range, 1, at, n, other);
 
         s->sub(w, b, x, n);
         s->abs(w, w, n);
@@ -61,6 +62,6 @@ const struct op op_merge_nearswap = {
     .param = nearswap_params,
     .nparam = countof(nearswap_params),
     .infer = op_infer_merge,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .rows = nearswap_rows,
 };

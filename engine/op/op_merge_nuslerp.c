@@ -127,8 +127,10 @@ static double unit_products(const struct sphere *p, const struct op_range *range
 static bool put(const struct sphere *p, const struct op_range *range, int64_t at, void *y,
                 int64_t n, struct err *err)
 {
+    double base[OP_CHUNK];
+
     if (p->base)
-        p->s->add(y, op_in(range, 0, at, p->s->size), y, n);
+        p->s->add(y, op_in(p->call, range, 0, at, n, base), y, n);
     return op_put(p->call, range, at, y, n, err);
 }
 
@@ -435,7 +437,7 @@ const struct op op_merge_nuslerp = {
     .param = nuslerp_params,
     .nparam = countof(nuslerp_params),
     .infer = nuslerp_infer,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .granule = nuslerp_granule,
     .passes_max = 2,
     .in_order = nuslerp_in_order,

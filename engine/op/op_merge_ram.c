@@ -38,7 +38,7 @@ static bool ram_rows(const struct op_call *call, const void *state, const struct
             wide->add(sum, sum, own, n);
         }
         s->scale(sum, sum, 1, n);
-        s->add(sum, op_in(range, 0, at, s->size), sum, n);
+        s->add(sum, op_in(call, range, 0, at, n, own), sum, n);
         if (!op_put(call, range, at, sum, n, err))
             return false;
     }
@@ -59,6 +59,6 @@ const struct op op_merge_ram = {
     .param = ram_params,
     .nparam = countof(ram_params),
     .infer = op_infer_merge,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .rows = ram_rows,
 };

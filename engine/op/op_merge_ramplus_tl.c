@@ -103,7 +103,7 @@ static bool ramplus_rows(const struct op_call *call, const void *state,
             wide->add(own, own, shared, n);
             wide->add(sum, sum, own, n);
         }
-        wide->add(sum, op_in(range, 0, at, wide->size), sum, n);
+        wide->add(sum, op_in(call, range, 0, at, n, own), sum, n);
         if (!op_put(call, range, at, sum, n, err))
             return false;
     }
@@ -127,7 +127,7 @@ const struct op op_merge_ramplus_tl = {
     .param = ramplus_params,
     .nparam = countof(ramplus_params),
     .infer = op_infer_merge_wide,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .passes_max = 1,
     .state_bytes = ramplus_state,
     .partial_bytes = ramplus_partial,

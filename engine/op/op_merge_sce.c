@@ -111,9 +111,7 @@ static void chunk_open(struct chunk *c, const struct op_call *call, const struct
 
 static void chunk_delta(struct chunk *c, uint32_t j)
 {
-    const uint32_t size = c->steps->size;
-
-    c->steps->sub(c->t, op_in(c->range, j, c->at, size), op_in(c->range, 0, c->at, size), c->n);
+    op_delta(c->call, c->steps, c->range, j, c->at, c->n, c->t);
     if (c->masked != MASK_ALL)
         c->steps->mask(c->t, c->t, c->mask, c->n);
 }
@@ -367,7 +365,7 @@ static bool sce_rows(const struct op_call *call, const void *state, const struct
         chunk_elect(&c, s, y, weights);
         c.steps->at_least(weights, weights, 1e-6, c.n);
         c.steps->div(y, y, weights, c.n);
-        c.steps->add(y, op_in(range, 0, c.at, c.steps->size), y, c.n);
+        c.steps->add(y, op_in(call, range, 0, c.at, c.n, weights), y, c.n);
         if (!op_put(call, range, c.at, y, c.n, err))
             return false;
     }
@@ -388,7 +386,7 @@ const struct op op_merge_sce = {
     .param = sce_params,
     .nparam = countof(sce_params),
     .infer = op_infer_merge,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .granule = sce_granule,
     .passes_max = 6,
     .state_bytes = sce_state,

@@ -37,7 +37,7 @@ struct norms {
 
 static enum op_form slerp_form(const struct op_call *call)
 {
-    return op_form_merge(call, OP_F32);
+    return op_is_plain(call) ? OP_RAW : OP_F32;
 }
 
 static size_t slerp_state(const struct op_call *call)

@@ -43,7 +43,7 @@ const struct op op_merge_task_arithmetic = {
     .nparam = countof(task_arithmetic_params),
     .infer = sparsify_infer,
     .identity = task_identity,
-    .form = op_form_steps,
+    .form = op_form_raw,
     .scratch_bytes = task_scratch,
     .rows = task_arithmetic_rows,
 };

@@ -60,9 +60,13 @@ static bool rope_rows(const struct op_call *call, const void *state, const struc
     float *y = range->out;
 
     (void)state;
-    for (int64_t i = 0; i < range->n; i++)
-        y[i] = rope_factor(call->arg, range->first + i);
-    return op_check_finite(call, NULL, 0, y, range->first, range->n, err);
+    for (int64_t i = 0; i < range->n; i++) {
+        const double wide = (double)(y[i] = rope_factor(call->arg, range->first + i));
+
+        if (!op_check_finite(call, range, i, &wide, 1, err))
+            return false;
+    }
+    return true;
 }
 
 static const struct param rope_params[] = {

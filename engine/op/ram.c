@@ -18,9 +18,7 @@ void ram_open(struct ram *r, const struct op_call *call, const struct op_range *
 
 void ram_changed(struct ram *r, uint32_t j)
 {
-    const uint32_t size = r->steps->size;
-
-    r->steps->sub(r->t, op_in(r->range, j, r->at, size), op_in(r->range, 0, r->at, size), r->n);
+    op_delta(r->call, r->steps, r->range, j, r->at, r->n, r->t);
     r->steps->beyond(r->changed, r->t, r->epsilon, r->n);
 }
 

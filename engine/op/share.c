@@ -1,6 +1,8 @@
 /* share.c - places in messages, inputs of merges (op_put_* are in finite.c) */
 #include "op/share.h"
 
+#include "kernel/kernel.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,8 @@ const char *op_place(const struct tensor *t, int64_t at, char *text)
     return text;
 }
 
+enum { LINE = 64 };
+
 static enum dtype promote(enum dtype a, enum dtype b)
 {
     if (a == b)
@@ -23,11 +27,6 @@ static enum dtype promote(enum dtype a, enum dtype b)
 bool op_is_plain(const struct op_call *call)
 {
     return dtype_info(call->in[0].dtype)->kind == DTYPE_KIND_PLAIN;
-}
-
-enum op_form op_form_merge(const struct op_call *call, enum op_form otherwise)
-{
-    return op_is_plain(call) ? OP_RAW : otherwise;
 }
 
 const char *const op_math_words[] = {"f32", "inputs", NULL};
@@ -57,17 +56,48 @@ bool op_infer_merge_wide(struct op_call *call, struct err *err)
     return true;
 }
 
-enum op_form op_form_steps(const struct op_call *call)
+/* Does it work in f64? The promotion of the inputs says so. */
+static bool wide(const struct op_call *call)
 {
-    if (op_is_plain(call))
-        return OP_RAW;
-    return op_steps(call)->work == DTYPE_f64 ? OP_F64 : OP_F32;
+    return call->out.dtype == DTYPE_f64;
+}
+
+const void *op_in(const struct op_call *call, const struct op_range *range, uint32_t i, int64_t at,
+                  int64_t n, void *buf)
+{
+    const enum dtype dtype = call->in[i].dtype;
+    const int64_t each = dtype_info(dtype)->bytes, size = n * each;
+    const unsigned char *raw = (const unsigned char *)range->in[i] + each * at;
+
+    if (dtype == (wide(call) ? DTYPE_f64 : DTYPE_f32))
+        return raw;
+    for (int64_t next = size; next < 2 * size; next += LINE)
+        __builtin_prefetch(raw + next); /* the next chunk, while the op works on this one */
+    if (wide(call))
+        decode_f64(dtype, raw, buf, n);
+    else
+        kernel_of(dtype)->decode(raw, buf, n);
+    return buf;
+}
+
+void op_delta(const struct op_call *call, const struct steps *s, const struct op_range *range,
+              uint32_t i, int64_t at, int64_t n, void *d)
+{
+    double base[OP_CHUNK];
+
+    s->sub(d, op_in(call, range, i, at, n, d), op_in(call, range, 0, at, n, base), n);
+}
+
+enum op_form op_form_raw(const struct op_call *call)
+{
+    (void)call;
+    return OP_RAW;
 }
 
 bool op_put(const struct op_call *call, const struct op_range *range, int64_t at, const void *y,
             int64_t n, struct err *err)
 {
-    if (op_steps(call)->work == DTYPE_f64)
+    if (wide(call))
         return op_put_f64(call, range, at, y, n, err);
     return op_put_f32(call, range, at, y, n, err);
 }

@@ -14,12 +14,15 @@ enum {
 const char *op_place(const struct tensor *t, int64_t at, char *text);
 
 /* Round the N results Y into elements [AT, AT + N) of the range's output (a FLOAT dtype), each
- * once, then fail where one is not finite although every input is. The inputs of RANGE are f32
- * (put_f32) or f64 (put_f64); their number is call->nin. */
+ * once, then fail where one is not finite although every input is. */
 bool op_put_f32(const struct op_call *call, const struct op_range *range, int64_t at,
                 const float *y, int64_t n, struct err *err) MUST_USE;
 bool op_put_f64(const struct op_call *call, const struct op_range *range, int64_t at,
                 const double *y, int64_t n, struct err *err) MUST_USE;
+
+/* The check of the same where elements [AT, AT + N) of the output were put otherwise. */
+bool op_check_output(const struct op_call *call, const struct op_range *range, int64_t at,
+                     int64_t n, struct err *err) MUST_USE;
 
 /* The output of a merge (specs/merge.md 1.2): all inputs of one shape; FLOAT dtypes are promoted
  * (equal: the same; any f64: f64; else f32). PLAIN inputs must be of one dtype: see op_same. */
@@ -46,18 +49,17 @@ const struct steps *op_steps_wide(const struct steps *steps);
 /* As op_infer_merge; where math = "inputs", f32 and not a 16-bit dtype (arcee_fusion and
  * ramplus_tl: specs/rulings-quant-merge.md 3). */
 bool op_infer_merge_wide(struct op_call *call, struct err *err) MUST_USE;
-/* The form of its inputs: RAW for PLAIN, else as op_steps wants them: F64 or F32. */
-enum op_form op_form_steps(const struct op_call *call);
 /* op_put_f32 or op_put_f64, as op_steps has it. */
 bool op_put(const struct op_call *call, const struct op_range *range, int64_t at, const void *y,
             int64_t n, struct err *err) MUST_USE;
-/* Input I of the range from element AT on, of a number of SIZE bytes. */
-static inline const void *op_in(const struct op_range *range, uint32_t i, int64_t at, uint32_t size)
-{
-    return (const unsigned char *)range->in[i] + at * size;
-}
-
-/* OP_RAW for PLAIN; else FLOAT. */
-enum op_form op_form_merge(const struct op_call *call, enum op_form otherwise);
+/* Their inputs come as they are (op_form_raw). Numbers [AT, AT + N) of input I, N at most OP_CHUNK,
+ * as op_steps wants them: where they lie, or in BUF. A whole tile decoded at once would leave the
+ * second cache before it is used. */
+const void *op_in(const struct op_call *call, const struct op_range *range, uint32_t i, int64_t at,
+                  int64_t n, void *buf);
+/* D = R(input I - input 0) */
+void op_delta(const struct op_call *call, const struct steps *s, const struct op_range *range,
+              uint32_t i, int64_t at, int64_t n, void *d);
+enum op_form op_form_raw(const struct op_call *call); /* OP_RAW */
 
 #endif

@@ -221,9 +221,7 @@ size_t sparsify_scratch(const struct op_call *call)
 void sparsify_read(const struct sparsify_call *s, const struct op_range *range, uint32_t j,
                    int64_t at, void *d, int64_t n)
 {
-    const uint32_t size = s->steps->size;
-
-    s->steps->sub(d, op_in(range, j + 1, at, size), op_in(range, 0, at, size), n);
+    op_delta(s->call, s->steps, range, j + 1, at, n, d);
 }
 
 void sparsify_begin(struct sparsifier *z, const struct sparsify_call *s, const void *state,

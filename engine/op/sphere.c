@@ -15,11 +15,9 @@ struct sphere sphere_of(const struct op_call *call, bool base, const char *name)
 const void *sphere_vector(const struct sphere *p, const struct op_range *range, uint32_t j,
                           int64_t at, int64_t n, void *buf)
 {
-    const struct steps *s = p->s;
-
     if (!p->base)
-        return op_in(range, j, at, s->size);
-    s->sub(buf, op_in(range, j + 1, at, s->size), op_in(range, 0, at, s->size), n);
+        return op_in(p->call, range, j, at, n, buf);
+    op_delta(p->call, p->s, range, j + 1, at, n, buf);
     return buf;
 }
 

@@ -134,7 +134,7 @@ static bool make_chunk(const struct task *t, struct sparsifier *z, const struct 
                        int64_t at, int64_t n, struct err *err)
 {
     const struct steps *steps = t->s.steps;
-    struct chunk mix;
+    struct chunk mix, base;
 
     if (t->consensus)
         mix_agreeing(t, z, range, at, &mix, n);
@@ -142,18 +142,20 @@ static bool make_chunk(const struct task *t, struct sparsifier *z, const struct 
         mix_all(t, z, range, at, &mix, n);
     if (t->lambda != 1.0)
         steps->scale(&mix, &mix, t->lambda, n);
-    steps->add(&mix, op_in(range, 0, at, steps->size), &mix, n);
+    steps->add(&mix, op_in(t->s.call, range, 0, at, n, &base), &mix, n);
     return op_put(t->s.call, range, at, &mix, n, err);
 }
 
 static bool put_base(const struct op_call *call, const struct op_range *range, struct err *err)
 {
-    const uint32_t size = op_steps(call)->size;
+    struct chunk base;
 
-    for (int64_t at = 0; at < range->n; at += OP_CHUNK)
-        if (!op_put(call, range, at, op_in(range, 0, at, size), min_i64(OP_CHUNK, range->n - at),
-                    err))
+    for (int64_t at = 0; at < range->n; at += OP_CHUNK) {
+        const int64_t n = min_i64(OP_CHUNK, range->n - at);
+
+        if (!op_put(call, range, at, op_in(call, range, 0, at, n, &base), n, err))
             return false;
+    }
     return true;
 }
 

@@ -275,15 +275,24 @@ whole_run=$(of run)
 took=$(of wall_ms)
 wanted=$(digest outputs)
 : >"$scratch/verdict"
+# caught SIGNAL: a build that the signal reaches in its middle, or, where the machine was busier while
+# it was timed than it is now, none: then sooner, until one is caught.
+caught() {
+    while :; do
+        rm -rf outputs cache
+        env --default-signal=INT "$VBUILD" -q -j 2 --json="$scratch/json" 2>"$scratch/err" &
+        pid=$!
+        random $((took / 3))
+        sleep "$(printf '%d.%03d' $(((drawn + took / 3) / 1000)) $(((drawn + took / 3) % 1000)))"
+        kill -"$1" $pid 2>/dev/null
+        wait $pid
+        got=$?
+        [ $got -eq 0 ] && [ $took -gt 3 ] || break
+        took=$((took * 3 / 4))
+    done
+}
 for signal in INT:130 TERM:143 INT:130 INT:130; do
-    rm -rf outputs cache
-    env --default-signal=INT "$VBUILD" -q -j 2 --json="$scratch/json" 2>"$scratch/err" &
-    pid=$!
-    random $((took / 3))
-    sleep "$(printf '%d.%03d' $(((drawn + took / 3) / 1000)) $(((drawn + took / 3) % 1000)))"
-    kill -"${signal%:*}" $pid
-    wait $pid
-    got=$?
+    caught "${signal%:*}"
     {
         [ $got -eq "${signal#*:}" ] || echo "${signal%:*}: exit $got"
         [ "$(of status)" = interrupted ] || echo "status $(of status)"

@@ -4,9 +4,8 @@
 #   objdump.sh [BUILD_FOLDER]  checks its engine/kernel, engine/op and engine/base/fmath objects
 #                              (default build/release), after a self-test that it would notice
 #
-# Fused multiply-adds live in the functions of kernel/vector.c that are named for them
-# (merge.linear is defined by one); whoever needs one calls those. Of libm only functions with
-# one right answer may be called: sqrt, floor and kin.
+# Fused multiply-adds live in kernel/fused*.c alone (merge.linear is defined by one). Of libm only
+# functions with one right answer may be called: sqrt, floor and kin.
 set -eu
 
 fused='\b(vfn?m(add|sub)[0-9a-z]*|fn?m(add|sub)|fml[as])\b'
@@ -17,19 +16,17 @@ libm='acos|acosh|asin|asinh|atan|atan2|atanh|cbrt|cos|cosh|erf|erfc|exp|exp10|ex
 libm="$libm|lgamma|log|log10|log1p|log2|pow|sin|sincos|sinh|tan|tanh|tgamma"
 libm="$libm|c(abs|exp|log|pow|sqrt)"
 
-# code OBJECT: its instructions, without those of functions that are named *fma* in vector.o
-code() {
-    named='^$'
-    case $1 in */kernel/vector.o) named='fma' ;; esac
-    objdump -d --no-show-raw-insn "$1" | awk -v named="$named" '
-        />:$/ { skip = $2 ~ named }
-        !skip && /\t/ { sub(/^[^\t]*\t/, ""); print }'
+may_fuse() { # OBJECT
+    case $1 in */kernel/fused*.o) ;; *) return 1 ;; esac
 }
 
 # check OBJECT: prints what is wrong with it; false if anything is.
 check() {
     good=0
-    found=$(code "$1" | grep -E -i "$fused|$estimate|$x87" | sort | uniq -c | head -n 5)
+    wrong="$estimate|$x87"
+    may_fuse "$1" || wrong="$wrong|$fused"
+    found=$(objdump -d --no-show-raw-insn "$1" | sed -n 's/^[^\t]*\t//p' |
+        grep -E -i "$wrong" | sort | uniq -c | head -n 5)
     if [ -n "$found" ]; then
         printf '%s: instructions whose rounding is not the written one:\n%s\n' "$1" "$found"
         good=1
@@ -40,9 +37,8 @@ check() {
         printf '%s: calls libm for %s: use base/fmath.h\n' "$1" "$(echo $found)"
         good=1
     fi
-    case $1 in */kernel/vector.o) return $good ;; esac
-    if echo "$undefined" | grep -E -q '^fma[fl]?$'; then
-        printf '%s: calls fma: only what a definition asks for may, through kernel/vector.h\n' "$1"
+    if ! may_fuse "$1" && echo "$undefined" | grep -E -q '^fma[fl]?$'; then
+        printf '%s: calls fma: only what a definition asks for may, through kernel/fused.h\n' "$1"
         good=1
     fi
     return $good
@@ -77,15 +73,13 @@ self_test() {
         refuses libm "a call of pow" || return 1
     compile fma 'double fma(double, double, double); double f(double a) { return fma(a, a, a); }' &&
         refuses fma "a call of fma" || return 1
-    cp "$folder/fma.o" "$folder/kernel/vector.o"
-    accepts kernel/vector "the fma of vector.o" || return 1
-    # Where the compiler can make the instruction, it must be seen, in vector.o too.
+    cp "$folder/fma.o" "$folder/kernel/fused.o"
+    accepts kernel/fused "the fma of fused.o" || return 1
+    # Where the compiler can make the instruction, it must be seen.
     if compile fused "double f$sum" -mfma -ffp-contract=fast; then
         refuses fused "a fused multiply-add" || return 1
-        compile kernel/vector "double blend$sum" -mfma -ffp-contract=fast
-        refuses kernel/vector "a fused multiply-add in vector.o" || return 1
-        compile kernel/vector "double wide_fma$sum" -mfma -ffp-contract=fast
-        accepts kernel/vector "the fused multiply-add of vector.o" || return 1
+        compile kernel/fused_avx2 "double f$sum" -mfma -ffp-contract=fast
+        accepts kernel/fused_avx2 "the fused multiply-add of fused_avx2.o" || return 1
     fi
 }
 

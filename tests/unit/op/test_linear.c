@@ -2,8 +2,6 @@
 
 #include "op/golden.h"
 
-#include "kernel/vector.h"
-
 #include <math.h>
 
 static uint32_t parse_list(char *text, double *v)
@@ -37,33 +35,6 @@ TEST(linear_equals_the_goldens)
         count++;
     }
     CHECK(count == 41);
-}
-
-/* The instruction and libm are the same function: also for subnormals, overflow, -0, NaN. */
-TEST(fused_is_fused_everywhere)
-{
-    enum { N = 10007 };
-    static float x[N], acc[N], want[N];
-    uint32_t word[4][PHILOX_LANES];
-
-    for (int round = 0; round < 20; round++) {
-        float w = 0;
-
-        for (int64_t i = 0; i < N; i++) {
-            philox_lanes((uint64_t)round, (uint64_t)i, word);
-            memcpy(&x[i], &word[0][0], 4); /* any bits at all */
-            memcpy(&acc[i], &word[1][0], 4);
-            memcpy(&w, &word[2][0], 4);
-            if (i % 2)
-                acc[i] = -x[i] * 0.3f;
-        }
-        w = round % 2 ? w : 0.3f;
-        for (int64_t i = 0; i < N; i++)
-            want[i] = fmaf(x[i], w, acc[i]);
-        vector_fma(acc, x, w, N);
-        for (int64_t i = 0; i < N; i++)
-            CHECK(memcmp(&acc[i], &want[i], 4) == 0 || (isnan(acc[i]) && isnan(want[i])));
-    }
 }
 
 /* If the product were rounded before the sum, 0.1f * 0.1f - (its f32) would be 0. */
@@ -167,7 +138,6 @@ TEST(linear_names_what_overflows)
     run_free(&r);
 }
 
-TEST_MAIN(RUN(linear_equals_the_goldens) RUN(fused_is_fused_everywhere)
-              RUN(linear_does_not_round_products) RUN(linear_promotes)
-                  RUN(linear_refuses_what_has_no_meaning) RUN(integers_merge_when_they_are_equal)
-                      RUN(linear_names_what_overflows))
+TEST_MAIN(RUN(linear_equals_the_goldens) RUN(linear_does_not_round_products) RUN(linear_promotes)
+              RUN(linear_refuses_what_has_no_meaning) RUN(integers_merge_when_they_are_equal)
+                  RUN(linear_names_what_overflows))
