@@ -1,10 +1,10 @@
 # lib.sh - what the benchmarks against peers share; sourced by bash, from the root of the tree
 #
-# A figure is the median of RUNS (3) runs, the two sides in turn, so that a machine whose speed
-# drifts does not favour one. Before each run what the last one wrote is deleted and a file of
-# that size is written and deleted too: fresh memory of a virtual machine costs seconds the first
-# time it is touched, and would be charged to whoever comes first. Sources are in the page cache,
-# vbuild's cache is empty unless a line says otherwise.
+# A figure is the median of RUNS (3) runs, the two sides in turn, and a ratio that of the pairs, so
+# that a machine whose speed drifts does not favour one. Before each run what the last one wrote is
+# deleted and a file of that size is written and deleted too: fresh memory of a virtual machine
+# costs seconds the first time it is touched, and would be charged to whoever comes first. Sources
+# are in the page cache, vbuild's cache is empty unless a line says otherwise.
 . tests/peers/where.sh
 vbuild=${VBUILD:-$PWD/vbuild}
 runs=${RUNS:-3}
@@ -61,12 +61,20 @@ of() {
         awk -v c="$2" '{ v[NR] = $c } END { print v[int((NR + 1) / 2)] }'
 }
 
-# row NAME OURS PEER: wall and CPU of both, the ratios, memory of both
+# pairs A B COLUMN: the median of A over B, run by run: a noisy minute has both
+pairs() {
+    paste -d ' ' "$dir/figures.$1" "$dir/figures.$2" |
+        awk -v c="$3" '{ print $c / $(c + 3) }' | sort -n |
+        awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# row NAME OURS PEER: medians of wall and CPU of both, ratios of the pairs, memory of both
 row() {
     awk -v n="$1" -v a="$(of "$2" 1)" -v b="$(of "$3" 1)" -v ac="$(of "$2" 2)" \
-        -v bc="$(of "$3" 2)" -v am="$(of "$2" 3)" -v bm="$(of "$3" 3)" 'BEGIN {
+        -v bc="$(of "$3" 2)" -v am="$(of "$2" 3)" -v bm="$(of "$3" 3)" \
+        -v r="$(pairs "$3" "$2" 1)" -v rc="$(pairs "$3" "$2" 2)" 'BEGIN {
             printf "%-26s %7.2f %7.2f %6.1fx  %7.2f %7.2f %6.1fx  %6.0f %6.0f\n",
-                n, a, b, b / a, ac, bc, bc / ac, am, bm }'
+                n, a, b, r, ac, bc, rc, am, bm }'
 }
 heading() {
     printf '%-26s %7s %7s %7s  %7s %7s %7s  %6s %6s\n' "$1" wall peer ratio CPU peer ratio MiB peer

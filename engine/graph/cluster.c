@@ -251,6 +251,10 @@ static bool choose_needs(struct exec *x, struct cluster *c, struct err *err)
     return true;
 }
 
+/* Source tensors that are larger are read again for each pass: the system has them in memory by
+ * then, and to copy them from there costs no more than to touch as much memory of our own. */
+enum { REREAD = 16 << 20 };
+
 /* Keep M's bytes from this sweep on, if the budget has room for them. */
 static bool try_hold(struct exec *x, struct member *m)
 {
@@ -273,8 +277,8 @@ static void choose_use(struct exec *x, struct cluster *c, struct member *m)
         return;
     if (!of(x, m)->d_known && !x->blind)
         m->usable = !try_hold(x, m) && !c->before;
-    else if (m->feeds_passes)
-        try_hold(x, m); /* if it fits, the passes to come need not read it again */
+    else if (m->feeds_passes && (m->call->op || member_bytes(m) <= REREAD))
+        try_hold(x, m); /* if it fits, the passes to come need not make it again */
 }
 
 /* From inputs to users: who gives rows, commits, emits, reduces. True if there is any work. */
