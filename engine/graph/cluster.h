@@ -150,8 +150,7 @@ struct tile {
 /* Tile INDEX, in any worker: everything but what must be in order. */
 bool tile_run(struct exec *x, struct cluster *c, struct tile *tile, int64_t index,
               struct err *err) MUST_USE;
-/* The part in order: hashes, blobs, and what is written. A file lets one writer in at a time: two
- * workers that write would wait for each other, so that one makes the next tile instead. */
+/* The part in order: hashes, blobs, and what goes to one file alone. */
 bool tile_commit(struct exec *x, struct cluster *c, struct tile *tile, struct err *err) MUST_USE;
 /* All tiles are committed, or one failed: results, or none. */
 bool sweep_end(struct exec *x, struct cluster *c, struct err *err) MUST_USE;

@@ -341,6 +341,26 @@ static bool emit(struct exec *x, const struct tile *t, const struct member *m,
     return true;
 }
 
+/* A file lets one writer in at a time: where all goes to one, two workers would wait for each
+ * other, so tiles are written in their turn. Several files are written by whoever made a tile. */
+static bool emits_in_turn(const struct cluster *c)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < c->count; i++)
+        n += c->member[i].emit;
+    return n <= 1;
+}
+
+static bool emit_all(struct exec *x, const struct cluster *c, struct tile *t, struct err *err)
+{
+    t->member = MEMBER_NONE;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->member[i].emit && t->lo < t->hi && !emit(x, t, &c->member[i], &t->slot[i], err))
+            return false;
+    return true;
+}
+
 bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, struct err *err)
 {
     if (c->count > t->nslot) {
@@ -361,7 +381,7 @@ bool tile_run(struct exec *x, struct cluster *c, struct tile *t, int64_t index, 
         if (c->member[i].reduce && !c->member[i].in_order)
             reduce(c, t, &c->member[i]);
     }
-    return true;
+    return emits_in_turn(c) || emit_all(x, c, t, err);
 }
 
 bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *err)
@@ -385,8 +405,5 @@ bool tile_commit(struct exec *x, struct cluster *c, struct tile *t, struct err *
                 return cache_failed(err);
         }
     }
-    for (uint32_t i = 0; i < c->count; i++)
-        if (c->member[i].emit && t->lo < t->hi && !emit(x, t, &c->member[i], &t->slot[i], err))
-            return false;
-    return true;
+    return !emits_in_turn(c) || emit_all(x, c, t, err);
 }
